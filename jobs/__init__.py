@@ -1,0 +1,7 @@
+"""The domain of the console. A job's author imports from here and nowhere deeper; no model is imported."""
+
+from jobs.catalog.registry import job
+from jobs.pipeline.attach import attach
+from jobs.pipeline.integration import integrate
+
+__all__ = ["attach", "integrate", "job"]

@@ -1,0 +1,102 @@
+"""The only door to Redis outside the pipeline: clients with bounded waits, key names, and what a queue's lists hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import redis
+from celery import current_app
+from django.conf import settings
+
+#: Header of a message that the dispatcher publishes; `n = run_attempt + retries` numbers the execution.
+ATTEMPT_HEADER = "run_attempt"
+#: Header with the moment of publishing, in epoch seconds by the publisher's clock; renewed at each publish.
+PUBLISHED_HEADER = "published_at"
+PREFIX = "opsconsole:"
+FACTS_KEY = PREFIX + "facts"
+FACTS_GROUP = "recorder"
+BEACONS_KEY = PREFIX + "beacons"
+PROBE_KEY = PREFIX + "probe"
+
+RedisError = redis.RedisError
+
+
+def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
+    """A client whose every wait is bounded.
+
+    Args:
+        url: `redis://`, `rediss://`, `unix://` or kombu's spelling of a socket, `redis+socket://`.
+        timeout: seconds for connecting and for each answer.
+        retries: how often redis-py tries again after a lost connection.
+    """
+    if url.startswith("redis+socket://"):
+        path, _, query = url.removeprefix("redis+socket://").partition("?")
+        options = dict(pair.split("=", 1) for pair in query.split("&") if "=" in pair)
+        url = f"unix://{path}?db={options.get('virtual_host', 0)}"
+    bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    if url.startswith("unix://"):
+        bounds.pop("socket_connect_timeout")
+    return redis.Redis.from_url(
+        url,
+        decode_responses=True,
+        retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), retries),
+        **bounds,
+    )
+
+
+@cache
+def page_client() -> redis.Redis:
+    """The client of the web process: a page would rather say "unknown" than wait."""
+    return connect(settings.REDIS_URL, timeout=0.3)
+
+
+@cache
+def steady_client() -> redis.Redis:
+    """The client of recorder and beacon threads: waits up to 5 s and tries a lost connection once more."""
+    return connect(settings.REDIS_URL, timeout=5, retries=1)
+
+
+def forget_clients() -> None:
+    """Drop the cached clients; a child process must not share its parent's sockets."""
+    page_client.cache_clear()
+    steady_client.cache_clear()
+
+
+def _transport(option: str, default: Any) -> Any:
+    return (current_app.conf.broker_transport_options or {}).get(option, default)
+
+
+def list_key(queue: str, priority: int | None) -> str:
+    """The Redis list that holds `queue`'s messages of `priority` (kombu/transport/redis.py, `_q_for_pri`)."""
+    steps: list[int] = list(_transport("priority_steps", [0, 3, 6, 9]))
+    step = max((s for s in steps if s <= (priority or 0)), default=steps[0])
+    name = f"{queue}{_transport('sep', chr(6) + chr(22))}{step}" if step else queue
+    return str(_transport("global_keyprefix", "")) + name
+
+
+def oldest_messages(lists: Iterable[str], client: redis.Redis) -> Mapping[str, float | None]:
+    """When the oldest message of each list was published, in one round trip.
+
+    Returns:
+        List key to epoch seconds; 0.0 where the message bears no stamp; None where the list is empty.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    keys = list(lists)
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.lindex(key, -1)
+    return {key: _published_at(message) for key, message in zip(keys, pipe.execute(), strict=True)}
+
+
+def _published_at(message: str | None) -> float | None:
+    if message is None:
+        return None
+    try:
+        return float(json.loads(message)["headers"][PUBLISHED_HEADER])
+    except (ValueError, KeyError, TypeError):
+        return 0.0

@@ -1,0 +1,78 @@
+"""Who acts, on what, and the writing of the audit trail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+
+from jobs.models import AuditEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks for something, and from where.
+
+    Attributes:
+        user: the person; None for the console itself and for a schedule, which may do what their makers may.
+        label: what the trail shows, also when the user no longer exists.
+        via: "admin", "command", "schedule" or "system".
+    """
+
+    label: str
+    via: str
+    user: AbstractBaseUser | None = None
+    ip: str | None = None
+
+    @classmethod
+    def person(cls, user: AbstractBaseUser | AnonymousUser, *, via: str, ip: str | None = None) -> Actor:
+        """The actor of a signed-in user."""
+        if not isinstance(user, AbstractBaseUser):
+            return cls(label="nobody", via=via, ip=ip, user=None)
+        full_name = getattr(user, "get_full_name", str)()
+        return cls(label=full_name or user.get_username(), via=via, user=user, ip=ip)
+
+    @property
+    def id(self) -> int | None:
+        return self.user.pk if self.user is not None else None
+
+    def may(self, permission: str) -> bool:
+        """Whether the actor holds `app.codename`."""
+        if self.user is None:
+            return self.via in {"schedule", "system"}
+        return isinstance(self.user, PermissionsMixin) and self.user.is_active and self.user.has_perm(permission)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a verb is applied to."""
+
+    type: str
+    id: str
+    label: str
+
+
+def record(
+    verb: str,
+    actor: Actor,
+    subject: Subject,
+    *,
+    reason: str = "",
+    outcome: AuditEvent.Outcome = AuditEvent.Outcome.DONE,
+    details: dict[str, Any] | None = None,
+) -> AuditEvent:
+    """Append one event; call it inside the transaction of the act, so that neither exists without the other."""
+    return AuditEvent.objects.create(
+        actor_id=actor.id,
+        actor_label=actor.label,
+        via=actor.via,
+        ip=actor.ip,
+        verb=verb,
+        object_type=subject.type,
+        object_id=subject.id,
+        object_label=subject.label[:255],
+        reason=reason,
+        outcome=outcome,
+        details=details or {},
+    )

@@ -1,0 +1,130 @@
+"""A run: one request to execute a task, and the files that it produced."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+from jobs.states import ACTIVE, FINISHED, Source, State
+
+
+def _choices(enum: type[State] | type[Source]) -> list[tuple[str, str]]:
+    return [(member.value, member.value.capitalize()) for member in enum]
+
+
+class Run(models.Model):
+    """One request to execute a task. `task_id` is Celery's task id and the id in the URL."""
+
+    task_id = models.CharField(max_length=255, unique=True, editable=False)
+    task_name = models.CharField(max_length=255)
+    #: kombu's tagged JSON of `[args, kwargs]`: exact, decodes to equal values (`jobs.pipeline.arguments`).
+    arguments = models.TextField(default="[[], {}]")
+    #: False where the publisher's arguments could not be kept whole; such a run cannot be retried as it was.
+    arguments_exact = models.BooleanField(default=True)
+    #: True: the console accepted it, the claim guards it. False: observed, under Celery's own delivery rules.
+    guaranteed = models.BooleanField(default=False)
+
+    source = models.CharField(max_length=16, choices=_choices(Source), default=Source.CODE)
+    #: No foreign key: deleting a user must not touch the history.
+    actor_id = models.BigIntegerField(null=True)
+    actor_label = models.CharField(max_length=255, blank=True)
+    reason = models.TextField(blank=True)
+    #: One submitted form, one due moment: the database refuses the second run.
+    nonce = models.CharField(max_length=255, unique=True, null=True)
+    schedule_id = models.BigIntegerField(null=True)
+    schedule_name = models.CharField(max_length=255, blank=True)
+    due_at = models.DateTimeField(null=True)
+    retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries_by_staff")
+    root_id = models.CharField(max_length=255, blank=True)
+    parent_id = models.CharField(max_length=255, blank=True)
+
+    queue = models.CharField(max_length=255, blank=True)
+    priority = models.PositiveSmallIntegerField(null=True)
+    not_before = models.DateTimeField(null=True)
+
+    state = models.CharField(max_length=16, choices=_choices(State), default=State.ACCEPTED)
+    #: The final state was announced without the worker's own word and may still be corrected.
+    provisional = models.BooleanField(default=False)
+    #: Why it is in this state where the state alone does not say it: "worker gone", "shutdown", …
+    state_note = models.CharField(max_length=255, blank=True)
+    #: What a person decided about a lost run.
+    resolution = models.CharField(max_length=32, blank=True)
+    #: The number of the current attempt, 0 before the first claim. The fencing token of every fact.
+    attempt = models.PositiveIntegerField(default=0)
+    #: Celery's own count of automatic retries in the next message.
+    retries = models.PositiveIntegerField(default=0)
+    claimed_by = models.CharField(max_length=64, blank=True)
+    claimed_at = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+
+    accepted_at = models.DateTimeField(db_default=Now())
+    published_at = models.DateTimeField(null=True)
+    publish_count = models.PositiveIntegerField(default=0)
+    #: When the dispatcher must look again: to publish, or to check that the message still exists. NULL: never.
+    publish_after = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    #: Seconds of the last attempt, by the worker's monotonic clock.
+    runtime = models.FloatField(null=True)
+    worker = models.CharField(max_length=255, blank=True)
+    release = models.CharField(max_length=64, blank=True)
+
+    error_type = models.CharField(max_length=255, blank=True)
+    error_message = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+        permissions = [
+            ("run_job", "Can run jobs"),
+            ("run_any_task", "Can run registered tasks that declare no job"),
+        ]
+        default_permissions = ("view",)
+        indexes = [
+            models.Index(fields=["publish_after"], name="run_to_dispatch", condition=models.Q(publish_after__isnull=False)
+            ),
+            models.Index(fields=["claimed_at"], name="run_running", condition=models.Q(state=State.RUNNING)),
+            models.Index(fields=["state", "-id"], name="run_by_state"),
+            models.Index(fields=["task_name", "-id"], name="run_by_task"),
+            models.Index(fields=["actor_id", "-id"], name="run_by_actor", condition=models.Q(actor_id__isnull=False)),
+            models.Index(fields=["accepted_at"], name="run_by_time"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(state__in=[s.value for s in State]), name="run_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.task_name} {self.short_id}"
+
+    @property
+    def short_id(self) -> str:
+        """The first eight characters of the id: what a page shows."""
+        return self.task_id[:8]
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+    @property
+    def is_finished(self) -> bool:
+        return self.state in FINISHED
+
+
+class RunFile(models.Model):
+    """A file that a run produced, kept in Django's default storage."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="files")
+    attempt = models.PositiveIntegerField(default=1)
+    name = models.CharField(max_length=255)
+    #: The name inside the storage.
+    path = models.CharField(max_length=500)
+    content_type = models.CharField(max_length=100)
+    size = models.PositiveBigIntegerField()
+    rows = models.PositiveBigIntegerField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint("run", "path", name="run_file_once")]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,33 @@
+"""Exact arguments as text: kombu's tagged JSON, the form in which they travel in a message.
+
+date, datetime, time, Decimal, UUID and bytes decode to equal values; tuples become lists and integer keys become
+text, exactly as the worker itself receives them with the json serializer (kombu/utils/json.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kombu.utils import json
+
+Arguments = tuple[list[Any], dict[str, Any]]
+#: Longest text kept, in characters; what is longer is marked as not exact.
+MAX_ARGUMENTS = 256_000
+
+
+def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
+    """The arguments as text, and whether the text is exact.
+
+    Values that JSON cannot carry, and text beyond MAX_ARGUMENTS, give `[[], {}]` and False.
+    """
+    try:
+        text = json.dumps([list(args or ()), dict(kwargs or {})])
+    except (TypeError, ValueError):
+        return "[[], {}]", False
+    return (text, True) if len(text) <= MAX_ARGUMENTS else ("[[], {}]", False)
+
+
+def decode(text: str) -> Arguments:
+    """The `(args, kwargs)` that `encode` was given, with equal values."""
+    args, kwargs = json.loads(text)
+    return args, kwargs

@@ -1,0 +1,34 @@
+"""`attach(...)`: a file that a run hands to the people who asked for it."""
+
+from __future__ import annotations
+
+from celery import current_task
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+
+from jobs.errors import JobsError
+
+
+def attach(name: str, content: bytes | str, *, content_type: str, rows: int | None = None) -> None:
+    """Keep `content` as a file of the current run; it appears on the run's page when the attempt ends.
+
+    The file goes to Django's default storage at once; its description rides with the attempt's final fact, so that a
+    file and the state that it belongs to appear together.
+
+    Args:
+        name: what the person sees, for instance "task-activity.csv".
+        content: text is stored as UTF-8.
+        content_type: for instance "text/csv".
+        rows: how many rows it holds, where that says something.
+
+    Raises:
+        JobsError: called outside a task.
+    """
+    request = current_task.request if current_task else None
+    if request is None or request.id is None:
+        raise JobsError("attach() keeps a file of the current run; call it inside a task that a worker runs.")
+    data = content.encode() if isinstance(content, str) else content
+    path = default_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
+    files = request.get("run_files") or []
+    files.append({"name": name, "path": path, "content_type": content_type, "size": len(data), "rows": rows})
+    request.update(run_files=files)

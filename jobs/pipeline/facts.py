@@ -1,0 +1,110 @@
+"""Facts: what workers and publishers report about executions, and their form on the durable stream.
+
+One fact is one entry of the Redis stream `opsconsole:facts` with one field `f`, the JSON text of `Fact`. Producers only
+append; the recorder's ingest reads, merges, acknowledges and trims.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from jobs.fleet.broker import ATTEMPT_HEADER, FACTS_KEY
+
+VERSION = 1
+#: What stream and database keep of a value and of a traceback, in characters.
+MAX_RESULT = 256_000
+MAX_TRACEBACK = 64_000
+
+
+class Kind(StrEnum):
+    """What a fact tells."""
+
+    #: Code published an observed task.
+    PUBLISHED = "published"
+    #: An attempt ended, well or badly, or asked for its automatic retry.
+    ENDED = "ended"
+
+
+@dataclass(slots=True)
+class Fact:
+    """One report. Times are epoch seconds by the reporter's clock; `n` numbers the execution, None where unknown."""
+
+    kind: Kind
+    task_id: str
+    at: float
+    n: int | None = None
+    task: str = ""
+    #: Celery's state: SUCCESS, FAILURE, RETRY, REVOKED, …
+    state: str = ""
+    #: True where Celery announced the state without the worker's own word.
+    provisional: bool = False
+    guaranteed: bool = False
+    worker: str = ""
+    queue: str = ""
+    release: str = ""
+    retries: int = 0
+    eta: float | None = None
+    started_at: float | None = None
+    runtime: float | None = None
+    #: The return value, or Celery's description of the exception, as JSON text.
+    result: str | None = None
+    traceback: str = ""
+    truncated: bool = False
+    error_type: str = ""
+    error_message: str = ""
+    note: str = ""
+    files: list[dict[str, Any]] = field(default_factory=list)
+    #: `[args, kwargs]` as kombu's tagged JSON.
+    arguments: str = ""
+    arguments_exact: bool = True
+    source: str = ""
+    actor_id: int | None = None
+    actor_label: str = ""
+    root_id: str = ""
+    parent_id: str = ""
+    schedule_name: str = ""
+    #: What django-celery-results keeps beside a result: children, argument reprs.
+    meta: dict[str, Any] = field(default_factory=dict)
+    version: int = VERSION
+
+    def entry(self) -> dict[str, str]:
+        """The fields of the stream entry."""
+        values = {name: value for name, value in asdict(self).items() if value not in (None, "", [], {}, False)}
+        return {"f": json.dumps(values)}
+
+
+def read_entry(fields: dict[str, str]) -> Fact:
+    """The fact of a stream entry.
+
+    Raises:
+        ValueError: the entry is not one of ours or of a version that this release cannot read.
+    """
+    try:
+        values = json.loads(fields["f"])
+        fact = Fact(**{**values, "kind": Kind(values["kind"])})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"unreadable fact: {error}") from error
+    if fact.version > VERSION:
+        raise ValueError(f"a fact of version {fact.version}; this release reads up to {VERSION}")
+    return fact
+
+
+def append(pipe: Any, fact: Fact) -> None:
+    """Queue the fact's XADD on a redis-py pipeline (or send it, on a client)."""
+    pipe.xadd(FACTS_KEY, fact.entry())
+
+
+def execution_number(request: Any) -> int | None:
+    """The fencing token of a request: header `run_attempt` + retries; None without that header."""
+    attempt = getattr(request, ATTEMPT_HEADER, None) if request is not None else None
+    return None if attempt is None else int(attempt) + int(request.retries or 0)
+
+
+def cut(text: str, limit: int) -> tuple[str, bool]:
+    """`text` of at most `limit` characters, and whether something was cut; a traceback keeps its end, too."""
+    if len(text) <= limit:
+        return text, False
+    return text[: limit // 2] + "\n… cut …\n" + text[-(limit // 2 - 10) :], True

@@ -1,0 +1,71 @@
+"""What happens around each publish, in whatever process it happens: the stamp before, the fact after.
+
+An observed run begins here: code called `.delay()` and the console only hears of it. Runs that the dispatcher publishes
+bear the console's header; their row exists already.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from celery import current_task
+from kombu.exceptions import OperationalError
+
+from jobs.fleet.broker import ATTEMPT_HEADER, PUBLISHED_HEADER, RedisError, page_client
+from jobs.states import Source
+
+from .arguments import encode
+from .facts import Fact, Kind, append
+
+logger = logging.getLogger(__name__)
+
+
+def stamp_message(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """before_task_publish: when it was published, from where, and for whom; a nested publish inherits the person."""
+    if headers is None:
+        return
+    headers[PUBLISHED_HEADER] = time.time()
+    if headers.get("source"):
+        return
+    parent = current_task.request if current_task else None
+    if headers.get("periodic_task_name") or headers.get("celery_beat_task"):
+        headers["source"] = Source.SCHEDULE.value
+    else:
+        headers["source"] = Source.CODE.value
+        if parent is not None and parent.get("actor_label"):
+            headers["actor_id"] = parent.get("actor_id")
+            headers["actor_label"] = parent.get("actor_label")
+
+
+def report_published(
+    sender: str = "", headers: dict[str, Any] | None = None, body: Any = None, routing_key: str = "", **_: Any
+) -> None:
+    """after_task_publish: append the observed run's first fact, with its exact arguments.
+
+    A Redis that does not answer is logged and left: the publish itself has succeeded, and the final fact tells the rest.
+    """
+    if not headers or ATTEMPT_HEADER in headers or headers.get("retries"):
+        return
+    args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
+    text, exact = encode(args, kwargs)
+    fact = Fact(
+        kind=Kind.PUBLISHED,
+        task_id=headers["id"],
+        at=headers.get(PUBLISHED_HEADER) or time.time(),
+        task=headers.get("task") or sender,
+        queue=routing_key,
+        arguments=text,
+        arguments_exact=exact,
+        source=headers.get("source") or Source.CODE.value,
+        actor_id=headers.get("actor_id"),
+        actor_label=headers.get("actor_label") or "",
+        root_id=headers.get("root_id") or "",
+        parent_id=headers.get("parent_id") or "",
+        schedule_name=headers.get("periodic_task_name") or "",
+    )
+    try:
+        append(page_client(), fact)
+    except (RedisError, OperationalError) as error:
+        logger.warning("The publishing of %s was not reported (%s); its end will be.", fact.task_id, error)

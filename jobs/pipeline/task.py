@@ -1,0 +1,116 @@
+"""The base class of every task: before the body of a run that the console accepted, the claim."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from typing import Any
+
+from celery import Task
+from celery.exceptions import Ignore
+from django.db import DatabaseError, close_old_connections, connection
+from django.db.models.functions import Now
+
+from jobs.catalog.registry import find_job
+from jobs.models import Run
+from jobs.states import CLAIMABLE, State
+
+from .facts import execution_number
+
+logger = logging.getLogger(__name__)
+
+#: How long a claim waits for the database before it lets go of the message, in seconds. The dispatcher publishes again.
+CLAIM_PATIENCE = 20.0
+
+
+class ConsoleTask(Task):
+    """Claims the run, types its arguments, and keeps what the message said for automatic retries."""
+
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        """Called by the tracer before the body; raising `Ignore` here drops the message without running it.
+
+        Raises:
+            Ignore: this execution is not the one that the ledger waits for.
+            InvalidArguments: the arguments no longer fit the job's parameters; the run fails without its body.
+        """
+        request = self.request
+        n = execution_number(request)
+        request.update(started_at=time.time(), started_clock=time.monotonic())
+        if n is not None:
+            claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
+        parameters = find_job(self.name).parameters if not self.name.startswith("celery.") else None
+        if parameters is not None and not args:
+            # The tracer passes this very dict to the body, and Celery would publish it again on a retry: keep the
+            # message's own values for that (signature_from_request).
+            request.update(message_kwargs=dict(kwargs))
+            typed = parameters.to_python(kwargs)
+            kwargs.clear()
+            kwargs.update(typed)
+
+    def signature_from_request(
+        self, request: Any = None, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any
+    ) -> Any:
+        """What an automatic retry publishes: the arguments as the message brought them, never the typed values."""
+        request = self.request if request is None else request
+        original = request.get("message_kwargs")
+        if kwargs is None and original is not None:
+            kwargs = original
+        if (countdown := options.get("countdown")) is not None:
+            request.update(retry_eta=time.time() + countdown)
+        elif (eta := options.get("eta")) is not None:
+            request.update(retry_eta=eta.timestamp())
+        return super().signature_from_request(request, args, kwargs, *rest, **options)
+
+
+def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
+    """Take execution `n` of the run for this worker, or drop the message.
+
+    One UPDATE decides; whoever changes the row may run the body. An ambiguous commit is settled by re-reading the
+    nonce. While the database is away the claim tries for CLAIM_PATIENCE seconds.
+
+    Raises:
+        Ignore: the run is gone, cancelled, finished, or another delivery of `n` was first.
+    """
+    nonce = uuid.uuid4().hex
+    deadline = time.monotonic() + CLAIM_PATIENCE
+    pause = 0.1
+    while True:
+        try:
+            if _claim(task_id, n, nonce, worker, retries):
+                return
+            break
+        except DatabaseError as error:
+            connection.close()
+            if time.monotonic() + pause > deadline:
+                logger.warning("Run %s, execution %s: dropped, the database is away (%s).", task_id, n, error)
+                raise Ignore("database away") from error
+            time.sleep(pause)
+            pause = min(pause * 2, 2.0)
+    logger.info("Run %s, execution %s: not claimed, dropped.", task_id, n)
+    raise Ignore("not claimed")
+
+
+def _claim(task_id: str, n: int, nonce: str, worker: str, retries: int) -> bool:
+    close_old_connections()
+    changed = Run.objects.filter(
+        task_id=task_id,
+        attempt=n - 1,
+        state__in=CLAIMABLE,
+        cancel_requested_at__isnull=True,
+    ).update(
+        attempt=n,
+        retries=retries,
+        state=State.RUNNING,
+        provisional=False,
+        state_note="",
+        claimed_by=nonce,
+        claimed_at=Now(),
+        started_at=Now(),
+        publish_after=None,
+        worker=worker,
+    )
+    # Nothing changed may also mean that an earlier try committed and its answer was lost.
+    return bool(changed) or Run.objects.filter(task_id=task_id, attempt=n, claimed_by=nonce).exists()

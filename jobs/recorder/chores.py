@@ -1,0 +1,123 @@
+"""The recorder's threads: the lease, and one thread for each chore, each with its own database connection."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from celery import current_app
+from django.db import DatabaseError, close_old_connections, connection
+from kombu.exceptions import KombuError
+
+from jobs.fleet.broker import RedisError, steady_client
+from jobs.ledger import leases
+
+from .dispatch import Dispatcher
+from .ingest import Ingest
+from .reap import Reaper
+
+logger = logging.getLogger(__name__)
+
+LEASE = "recorder"
+RENEW_EVERY = 2.0
+#: What may go wrong outside us; the chore tries again. Anything else ends the process, so that it is seen.
+OUTAGES = (DatabaseError, RedisError, KombuError, OSError)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something to do again and again.
+
+    Attributes:
+        step: does a portion; returns how much, 0 when there was nothing.
+        every: pause in seconds after a step that found nothing.
+        recover: called after an outage and on becoming leader.
+    """
+
+    name: str
+    step: Callable[[], int]
+    every: float
+    recover: Callable[[], None] = lambda: None
+
+
+class Recorder:
+    """Keeps the books while it holds the lease; stands by while another does."""
+
+    def __init__(self) -> None:
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._stop = threading.Event()
+        self._leads = threading.Event()
+        self._held_until = 0.0
+        ingest = Ingest(steady_client())
+        self._chores = [
+            Chore("ingest", lambda: ingest.step(wait=0.5), 0.0, ingest.catch_up),
+            Chore("dispatch", Dispatcher(current_app._get_current_object(), steady_client()).step, 0.2),
+            Chore("reap", Reaper(steady_client()).step, 2.0),
+        ]
+
+    def run(self) -> None:
+        """Work until `stop()`; returns when every thread has ended.
+
+        Raises:
+            RuntimeError: a thread ended by an error that is not an outage.
+        """
+        threads = [threading.Thread(target=self._renew, name="lease", daemon=True)]
+        threads += [threading.Thread(target=self._loop, args=(c,), name=c.name, daemon=True) for c in self._chores]
+        for thread in threads:
+            thread.start()
+        while not self._stop.wait(0.5):
+            if dead := [thread.name for thread in threads if not thread.is_alive()]:
+                self._stop.set()
+                raise RuntimeError(f"The recorder's thread {', '.join(dead)} ended by an error; see the log above.")
+        for thread in threads:
+            thread.join(timeout=10)
+        if self._leads.is_set():
+            leases.release(LEASE, self.holder)
+        logger.info("Recorder stopped.")
+
+    def stop(self) -> None:
+        """Ask every thread to end after its present step; safe in a signal handler."""
+        self._stop.set()
+
+    def _renew(self) -> None:
+        while not self._stop.is_set():
+            asked = time.monotonic()
+            try:
+                close_old_connections()
+                if leases.hold(LEASE, self.holder):
+                    self._held_until = asked + leases.LEASE_SECONDS
+            except DatabaseError as error:
+                logger.warning("Lease: the database did not answer (%s).", error)
+                connection.close()
+            leads = time.monotonic() < self._held_until
+            if leads != self._leads.is_set():
+                logger.info("Recorder %s %s.", self.holder, "leads" if leads else "stands by")
+                self._leads.set() if leads else self._leads.clear()
+            self._stop.wait(RENEW_EVERY)
+        connection.close()
+
+    def _loop(self, chore: Chore) -> None:
+        fresh, pause, failing = True, 0.0, False
+        while not self._stop.wait(pause):
+            if not self._leads.wait(timeout=1):
+                fresh, pause = True, 0.0
+                continue
+            if fresh:
+                chore.recover()
+                fresh = False
+            try:
+                close_old_connections()
+                done = chore.step()
+                pause, failing = (0.0 if done else chore.every), False
+            except OUTAGES as error:
+                if not failing:
+                    logger.warning("%s: %s: %s; trying on.", chore.name, type(error).__name__, error)
+                fresh, pause, failing = True, min(max(pause * 2, 0.5), 5.0), True
+                connection.close()
+        connection.close()

@@ -1,0 +1,183 @@
+"""How a fact changes a run: pure, so that every order of arrival can be tried.
+
+A fact moves the state only upwards in (n, rank); what is missing is filled in whenever it comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from celery import states as celery_states
+
+from jobs.catalog.registry import find_job
+from jobs.errors import UnknownJob
+from jobs.models import Attempt, Run
+from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.facts import Fact, Kind
+from jobs.states import PROVISIONAL_RANK, Source, State, rank
+
+#: How long after a retry's own time its message may be missing before the dispatcher looks, in seconds.
+RETRY_GRACE = 30
+#: An idempotent run is started at most this often on behalf of vanished workers: a poison job must stop.
+MAX_LOST_ATTEMPTS = 3
+#: The note of a run whose worker's beacon is gone, or no longer lists it.
+WORKER_GONE = "worker vanished"
+_LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE}
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What a fact did: the attempt to keep, if the fact ended one without success, and whether the result counts."""
+
+    attempt: Attempt | None = None
+    counts: bool = False
+
+
+def new_observed_run(fact: Fact) -> Run:
+    """The row of a run that the console has not accepted and hears of for the first time."""
+    return Run(
+        task_id=fact.task_id,
+        task_name=fact.task,
+        guaranteed=False,
+        source=Source.CODE,
+        state=State.QUEUED,
+        accepted_at=moment(fact.at),
+        root_id=fact.root_id or fact.task_id,
+        parent_id=fact.parent_id,
+        queue=fact.queue,
+        arguments_exact=False,
+    )
+
+
+def apply_fact(run: Run, fact: Fact) -> Merged:
+    """Merge one fact into the run (in memory; the caller holds its lock and saves it)."""
+    _fill_in(run, fact)
+    if fact.kind is Kind.PUBLISHED:
+        return Merged()
+    n = _number(run, fact)
+    if n < run.attempt:
+        return Merged(attempt=_fenced(run, fact, n))
+    state = _state(fact)
+    if (n, rank(state, provisional=fact.provisional)) <= _known(run):
+        return Merged(attempt=_attempt(run, fact, n, state))
+    if state is State.LOST and _may_run_again(run):
+        # The dispatcher publishes the next attempt; Celery's count of retries stays where it was.
+        run.attempt, run.state, run.provisional, run.state_note = n, State.ACCEPTED, False, fact.note
+        run.publish_after, run.claimed_by = moment(fact.at), ""
+        return Merged(attempt=_attempt(run, fact, n, state))
+    run.attempt, run.state, run.provisional, run.state_note = n, state, fact.provisional, fact.note
+    run.publish_after = None
+    if state is State.RETRYING:
+        run.retries = fact.retries + 1
+        run.publish_after = moment((fact.eta or fact.at) + RETRY_GRACE) if run.guaranteed else None
+    else:
+        run.finished_at, run.runtime = moment(fact.at), fact.runtime
+    run.error_type, run.error_message = fact.error_type, fact.error_message
+    return Merged(attempt=_attempt(run, fact, n, state), counts=not fact.provisional and state is not State.LOST)
+
+
+def moment(epoch: float) -> datetime:
+    return datetime.fromtimestamp(epoch, UTC)
+
+
+def _known(run: Run) -> tuple[int, int]:
+    """How much the run already knows, as (n, rank)."""
+    state = State(run.state)
+    if run.attempt and state in {State.WAITING, State.ACCEPTED, State.QUEUED}:
+        # Put back after its attempt was lost: only that attempt's own end, if it turns out to be alive, says more.
+        return run.attempt, PROVISIONAL_RANK
+    return run.attempt, rank(state, provisional=run.provisional)
+
+
+def _fill_in(run: Run, fact: Fact) -> None:
+    run.task_name = run.task_name or fact.task
+    run.worker = fact.worker or run.worker
+    run.queue = run.queue or fact.queue
+    run.release = fact.release or run.release
+    run.parent_id = run.parent_id or fact.parent_id
+    run.root_id = fact.root_id or run.root_id or run.task_id
+    if fact.started_at is not None and run.started_at is None:
+        run.started_at = moment(fact.started_at)
+    if run.guaranteed:
+        return
+    if fact.schedule_name:
+        run.schedule_name, run.source = fact.schedule_name, Source.SCHEDULE
+    elif fact.source in set(Source):
+        run.source = Source(fact.source)
+    if fact.kind is Kind.PUBLISHED:
+        run.arguments = fact.arguments or run.arguments
+        run.arguments_exact = fact.arguments_exact and bool(fact.arguments)
+        run.actor_id = fact.actor_id if run.actor_id is None else run.actor_id
+        run.actor_label = run.actor_label or fact.actor_label
+        run.accepted_at = run.published_at = moment(fact.at)
+
+
+def _number(run: Run, fact: Fact) -> int:
+    if fact.n is not None:
+        return fact.n
+    # Without the header: an observed run counts Celery's retries; of a console run (Task.replace() drops headers, and
+    # remote control knows none) it can only be the attempt that we know of.
+    return run.attempt if run.guaranteed else fact.retries + 1
+
+
+def _state(fact: Fact) -> State:
+    if fact.state == celery_states.SUCCESS:
+        return State.SUCCEEDED
+    if fact.state == celery_states.RETRY:
+        # Told by a worker that was stopped while the task ran: under early acknowledgement nobody delivers it again.
+        return State.LOST if fact.provisional else State.RETRYING
+    if fact.state == celery_states.REVOKED:
+        return State.EXPIRED if "expired" in fact.error_message else State.CANCELLED
+    return State.LOST if fact.note in _LOST_NOTES else State.FAILED
+
+
+def _may_run_again(run: Run) -> bool:
+    if not run.guaranteed or run.cancel_requested_at is not None:
+        return False
+    try:
+        return find_job(run.task_name).idempotent and run.attempt < MAX_LOST_ATTEMPTS
+    except UnknownJob:
+        return False
+
+
+_OUTCOMES = {
+    State.FAILED: Attempt.Outcome.FAILED,
+    State.RETRYING: Attempt.Outcome.RETRIED,
+    State.LOST: Attempt.Outcome.LOST,
+    State.CANCELLED: Attempt.Outcome.CANCELLED,
+}
+
+
+def _attempt(run: Run, fact: Fact, n: int, state: State) -> Attempt | None:
+    outcome = _OUTCOMES.get(state)
+    if outcome is None or (state is State.CANCELLED and fact.started_at is None):
+        return None
+    return _ended(run, fact, n, outcome)
+
+
+def _fenced(run: Run, fact: Fact, n: int) -> Attempt | None:
+    """A fact of an earlier attempt: its failure or retry is history; its success came too late to count."""
+    state = _state(fact)
+    if state is State.SUCCEEDED:
+        return _ended(run, fact, n, Attempt.Outcome.FENCED)
+    return _attempt(run, fact, n, state)
+
+
+def _ended(run: Run, fact: Fact, n: int, outcome: Attempt.Outcome) -> Attempt:
+    finished = moment(fact.at)
+    started = moment(fact.started_at) if fact.started_at else None
+    if started is None and fact.runtime is not None:
+        started = finished - timedelta(seconds=fact.runtime)
+    return Attempt(
+        run=run,
+        number=max(n, 1),
+        outcome=outcome,
+        worker=fact.worker,
+        started_at=started,
+        finished_at=finished,
+        runtime=fact.runtime,
+        error_type=fact.error_type,
+        error_message=fact.error_message,
+        traceback=fact.traceback,
+    )

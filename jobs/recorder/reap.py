@@ -1,0 +1,111 @@
+"""The reaper: finds runs whose worker vanished, and says so within a minute.
+
+Everything is compared on the database's clock. It judges only while Redis has taken the recorder's own writes for a
+while: with Redis away every beacon looks dead.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from datetime import timedelta
+
+import redis
+
+from jobs.fleet.beacon import Beacon, read_beacons
+from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY
+from jobs.ledger.leases import database_now
+from jobs.models import Run
+from jobs.pipeline.facts import Fact, Kind
+from jobs.states import State
+
+from .ingest import record_facts
+from .merge import WORKER_GONE
+
+logger = logging.getLogger(__name__)
+
+#: A claim younger than this is never judged, in seconds: its worker may not have beaten since.
+CLAIM_GRACE = 15
+#: Redis must have taken the probe this long without a break, in seconds.
+PROBE_STEADY = 30
+#: Runs looked at in one step.
+BATCH = 1000
+
+
+class Reaper:
+    """One instance a leading recorder; forgets what it has seen when the leadership changes."""
+
+    def __init__(self, client: redis.Redis, *, steady: float = PROBE_STEADY) -> None:
+        self._client = client
+        self._steady = steady
+        self._probed_since: float | None = None
+        #: run key and n -> the beats (boot, beat) that did not list it.
+        self._unlisted: dict[tuple[int, int], set[tuple[str, int]]] = {}
+
+    def step(self) -> int:
+        """Judge the running console runs; the number declared lost or put back.
+
+        Raises:
+            RedisError, DatabaseError: nothing was judged, and the quiet time begins anew.
+        """
+        try:
+            self._client.set(PROBE_KEY, str(time.time()), ex=60)
+            beacons, _ = read_beacons(self._client)
+            drained = self._stream_is_drained()
+        except redis.RedisError:
+            self._probed_since = None
+            self._unlisted.clear()
+            raise
+        if self._probed_since is None:
+            self._probed_since = time.monotonic()
+        if time.monotonic() - self._probed_since < self._steady or not drained:
+            return 0
+        return self._judge({beacon.worker: beacon for beacon in beacons})
+
+    def _judge(self, beacons: dict[str, Beacon]) -> int:
+        before = database_now() - timedelta(seconds=CLAIM_GRACE)
+        runs = Run.objects.filter(state=State.RUNNING, guaranteed=True, claimed_at__lt=before)
+        seen: dict[tuple[int, int], set[tuple[str, int]]] = {}
+        lost: list[Run] = []
+        for run in runs.order_by("claimed_at").only("pk", "task_id", "task_name", "attempt", "worker", "queue")[:BATCH]:
+            beacon = beacons.get(run.worker)
+            if beacon is not None and beacon.running.get(run.task_id) == run.attempt:
+                continue
+            key = (run.pk, run.attempt)
+            sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
+            seen[key] = self._unlisted.get(key, set()) | {sign}
+            if len(seen[key]) >= 2:
+                lost.append(run)
+        self._unlisted = seen
+        record_facts([_lost(run) for run in lost])
+        for run in lost:
+            logger.warning("Run %s, execution %s: lost, %s no longer has it.", run.task_id, run.attempt, run.worker)
+        return len(lost)
+
+    def _stream_is_drained(self) -> bool:
+        """Whether every fact that was ever appended has been merged."""
+        try:
+            groups = self._client.xinfo_groups(FACTS_KEY)
+            stream = self._client.xinfo_stream(FACTS_KEY)
+        except redis.ResponseError:
+            return True  # no stream yet
+        group = next((g for g in groups if g["name"] == FACTS_GROUP), None)
+        if group is None:
+            return not stream["length"]
+        return not group["pending"] and group["last-delivered-id"] == stream["last-generated-id"]
+
+
+def _lost(run: Run) -> Fact:
+    return Fact(
+        kind=Kind.ENDED,
+        task_id=run.task_id,
+        at=time.time(),
+        n=run.attempt,
+        task=run.task_name,
+        guaranteed=True,
+        state="FAILURE",
+        note=WORKER_GONE,
+        worker=run.worker,
+        error_type="WorkerVanished",
+        error_message=f"{run.worker} stopped answering while it ran this; the work may be half done.",
+    )

@@ -1,0 +1,4 @@
+"""Unfold's settings: title, colours, sidebar."""
+from typing import Any
+
+UNFOLD: dict[str, Any] = {"SITE_TITLE": "Operations"}
