@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from opsconsole.navigation import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-VAR_DIR = BASE_DIR / "var"
+VAR_DIR = Path(environ.Env().str("OPSCONSOLE_VAR", default="") or BASE_DIR / "var")
 
 env = environ.Env()
 env.read_env(VAR_DIR / "opsconsole.env")
@@ -97,15 +97,14 @@ TEMPLATES = [
 ]
 
 # --- Database: SQLite unless DATABASE_URL says otherwise ---
-try:
-    DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{VAR_DIR / 'opsconsole.sqlite3'}")}
-except (ValueError, ImproperlyConfigured):
+_database_url = str(env("DATABASE_URL", default="")) or f"sqlite:///{VAR_DIR / 'opsconsole.sqlite3'}"
+if urlsplit(_database_url).scheme not in {"sqlite", "postgres", "postgresql"}:
     raise ImproperlyConfigured(
-        "DATABASE_URL cannot be read. Write it as postgres://user:password@host:5432/name, "
-        "or unset it to use SQLite under var/."
-    ) from None
-_engine = str(DATABASES["default"].get("ENGINE", ""))
-if _engine == "django.db.backends.sqlite3":
+        f"DATABASE_URL has the scheme {urlsplit(_database_url).scheme or 'none'!r}; the console runs on SQLite and "
+        "PostgreSQL. Write postgres://user:password@host:5432/name, or unset it to use SQLite under var/."
+    )
+DATABASES = {"default": env.db_url_config(_database_url)}
+if urlsplit(_database_url).scheme == "sqlite":
     DATABASES["default"]["OPTIONS"] = {
         # Several processes write: wait for the lock, take it when the transaction begins (an upgrade of a read lock
         # fails at once, whatever the timeout), and let readers go on meanwhile.
@@ -113,14 +112,9 @@ if _engine == "django.db.backends.sqlite3":
         "transaction_mode": "IMMEDIATE",
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
-elif _engine == "django.db.backends.postgresql":
+else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {"connect_timeout": 3, **DATABASES["default"].get("OPTIONS", {})}
-else:
-    raise ImproperlyConfigured(
-        f"DATABASE_URL names {_engine or 'no database'}; the console runs on SQLite and PostgreSQL. "
-        "Write postgres://user:password@host:5432/name, or unset it to use SQLite under var/."
-    )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Time and language ---
@@ -191,6 +185,7 @@ if _redis.scheme not in {"redis", "rediss", "redis+socket"} or not (_redis.hostn
 CELERY_BROKER_URL = REDIS_URL
 # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
 CELERY_RESULT_BACKEND = "jobs.pipeline.backend:RecordingBackend+" + REDIS_URL.removeprefix("redis+")
+CELERY_IMPORTS = tuple(_words("TASK_MODULES", []))  # modules with tasks besides each application's `tasks`
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"  # pickle is code
 CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
 CELERY_RESULT_EXTENDED = True

@@ -79,6 +79,7 @@ def job(
     """
 
     def declare(function: Callable[..., Any]) -> Any:
+        _settle_limits(function, options)
         name = options.pop("name", f"{function.__module__}.{function.__name__}")
         if name in _declared:
             raise ConfigurationError(f"Two jobs are called {name}; give one of them another name.")
@@ -136,6 +137,24 @@ def job_title(task_name: str) -> str:
     _import_task_modules()
     declared = _declared.get(task_name)
     return declared.title if declared else task_name or "unnamed task"
+
+
+def _settle_limits(function: Callable[..., Any], options: dict[str, Any]) -> None:
+    """Give a job with a hard limit a soft one below it.
+
+    The prefork pool counts the hard limit from the moment of the soft one (celery/concurrency/asynpool.py,
+    `on_timeout_set`), so a hard limit below the project's default soft limit would never be enforced.
+    """
+    hard, soft = options.get("time_limit"), options.get("soft_time_limit")
+    if hard is None:
+        return
+    if soft is None:
+        options["soft_time_limit"] = hard * 0.9
+    elif soft >= hard:
+        raise ConfigurationError(
+            f"{function.__module__}.{function.__qualname__}: soft_time_limit ({soft} s) must be below "
+            f"time_limit ({hard} s)."
+        )
 
 
 @cache

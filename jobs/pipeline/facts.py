@@ -7,7 +7,7 @@ append; the recorder's ingest reads, merges, acknowledges and trims.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
@@ -72,18 +72,24 @@ class Fact:
 
     def entry(self) -> dict[str, str]:
         """The fields of the stream entry."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, "", [], {}, False)}
-        return {"f": json.dumps(values)}
+        return {"f": json.dumps({k: v for k, v in asdict(self).items() if k not in _DEFAULTS or _DEFAULTS[k] != v})}
 
 
-def read_entry(fields: dict[str, str]) -> Fact:
+_DEFAULTS: dict[str, Any] = {
+    f.name: f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc]
+    for f in fields(Fact)
+    if f.default is not MISSING or f.default_factory is not MISSING
+}
+
+
+def read_entry(entry: dict[str, str]) -> Fact:
     """The fact of a stream entry.
 
     Raises:
         ValueError: the entry is not one of ours or of a version that this release cannot read.
     """
     try:
-        values = json.loads(fields["f"])
+        values = json.loads(entry["f"])
         fact = Fact(**{**values, "kind": Kind(values["kind"])})
     except (KeyError, TypeError) as error:
         raise ValueError(f"unreadable fact: {error}") from error

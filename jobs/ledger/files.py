@@ -1,0 +1,41 @@
+"""The verb *open a file*: what a run produced leaves the console, and the trail says to whom."""
+
+from __future__ import annotations
+
+from typing import IO, Any
+
+from django.core.exceptions import SuspiciousFileOperation
+from django.core.files.storage import default_storage
+
+from jobs.errors import JobsError
+from jobs.models import RunFile
+
+from .audit import Actor, Subject, record
+from .verbs import OPEN_FILE, require
+
+
+class FileGone(JobsError):
+    """The ledger knows the file, the storage does not have it any more."""
+
+
+def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
+    """Open a run's file for reading and record who did so.
+
+    Args:
+        run_file: with its run.
+
+    Raises:
+        NotPermitted: the actor may not see runs.
+        FileGone: the storage no longer has it; nothing is recorded.
+    """
+    run = run_file.run
+    subject = Subject("run", run.task_id, f"{run_file.name} of {run.short_id}")
+    require(OPEN_FILE, actor, subject)
+    try:
+        stream = default_storage.open(run_file.path, "rb")
+    except (OSError, SuspiciousFileOperation):
+        raise FileGone(
+            f"{run_file.name} could not be opened: the storage no longer has it. Run the job again to get a new one."
+        ) from None
+    record(OPEN_FILE.name, actor, subject, details={"file": run_file.name, "size": run_file.size})
+    return stream

@@ -1,0 +1,82 @@
+"""`manage.py self_check`: one run through the real path, or one sentence that says what is missing on it."""
+
+import time
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
+
+from jobs.catalog.registry import find_job
+from jobs.errors import JobsError
+from jobs.fleet.beacon import read_beacons
+from jobs.fleet.broker import RedisError, steady_client
+from jobs.ledger.audit import Actor
+from jobs.ledger.leases import holdings
+from jobs.ledger.start import start_run
+from jobs.models import Run
+from jobs.states import Source, State
+
+JOB = "jobs.library.diagnostics.self_check"
+
+
+class Command(BaseCommand):
+    """Waits for a recorder and a worker, starts a run and waits for its record."""
+
+    help = "Send one run through the whole path and wait until its success is recorded."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--timeout", type=float, default=60.0, help="seconds in all")
+
+    def handle(self, *args: Any, timeout: float, **options: Any) -> None:
+        deadline = time.monotonic() + timeout
+        try:
+            _await_processes(deadline, timeout)
+            run, seconds = _await_run(deadline, timeout)
+        except DatabaseError as error:
+            raise CommandError(f"The self-check could not use the database: {error}. Start with `make up`.") from None
+        except JobsError as error:
+            raise CommandError(f"The self-check could not start: {error}") from None
+        self.stdout.write(f"self-check run {run.short_id} succeeded in {seconds:.1f} s")
+
+
+def _await_processes(deadline: float, timeout: float) -> None:
+    while missing := _missing():
+        if time.monotonic() > deadline:
+            raise CommandError(f"After {timeout:.0f} s {missing}")
+        time.sleep(0.1)
+
+
+def _missing() -> str:
+    """What the path lacks, as the rest of a sentence with its remedy; empty when nothing is."""
+    recorder = holdings().get("recorder")
+    if recorder is None or not recorder.alive:
+        return "no recorder holds the lease; see the lines of recorder, or start one: manage.py recorder."
+    try:
+        beacons, _ = read_beacons(steady_client())
+    except RedisError as error:
+        return f"Redis does not answer ({error}); start it or correct REDIS_URL."
+    if not any(find_job(JOB).queue in beacon.queues for beacon in beacons):
+        return (
+            f"no worker listens on the queue {find_job(JOB).queue}; "
+            "see the lines of worker, or start one: celery -A opsconsole worker."
+        )
+    return ""
+
+
+def _await_run(deadline: float, timeout: float) -> tuple[Run, float]:
+    began = time.monotonic()
+    run = start_run(find_job(JOB), {}, actor=Actor(label="self-check", via="system"), source=Source.SYSTEM).run
+    while not run.is_finished:
+        if time.monotonic() > deadline:
+            raise CommandError(
+                f"After {timeout:.0f} s the self-check run {run.short_id} is still {run.state}; "
+                "see the lines of recorder and worker."
+            )
+        time.sleep(0.05)
+        run.refresh_from_db(fields=["state", "error_message"])
+    if run.state != State.SUCCEEDED:
+        raise CommandError(
+            f"The self-check run {run.short_id} ended as {run.state} ({run.error_message or 'no message'}); "
+            "see the lines of worker."
+        )
+    return run, time.monotonic() - began

@@ -1,0 +1,48 @@
+"""What every test shares."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import settings
+from django.db import connections
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from tests.environment import ROOT
+
+
+@pytest.fixture(scope="session")
+def root() -> Iterator[Path]:
+    """The folder of this test session: database, Redis, files, logs; kept with KEEP_TEST_ROOT set."""
+    yield ROOT
+    if not os.environ.get("KEEP_TEST_ROOT"):
+        shutil.rmtree(ROOT, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(root: Path, django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The test database. For SQLite a file, so that worker, recorder and beat can open the very same one.
+
+    pytest-django's own fixture makes a database only for tests that it wraps in a transaction; the end-to-end tests
+    are not, because other processes must see what they write.
+    """
+    if connections["default"].vendor == "sqlite":
+        connections["default"].settings_dict["TEST"]["NAME"] = str(root / "test.sqlite3")
+    with django_db_blocker.unblock():
+        configuration = setup_databases(verbosity=0, interactive=False, aliases=["default"])
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(configuration, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def database_url(django_db_setup: None) -> str:
+    """DATABASE_URL of the test database, for the processes that a test starts."""
+    name = str(settings.DATABASES["default"]["NAME"])
+    if connections["default"].vendor == "sqlite":
+        return f"sqlite:///{name}"
+    return urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{name}").geturl()

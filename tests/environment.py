@@ -1,0 +1,26 @@
+"""The environment of the tests. `tests.conftest` imports it before anything reads Django's settings."""
+
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+import django
+
+ROOT = Path(tempfile.mkdtemp(prefix="opsconsole-tests-"))
+os.environ.update(
+    {
+        "DJANGO_SETTINGS_MODULE": "opsconsole.settings",
+        "OPSCONSOLE_VAR": str(ROOT),
+        "SECRET_KEY": secrets.token_hex(32),
+        "HTTPS": "off",
+        "REDIS_URL": f"redis+socket://{ROOT}/redis.sock",
+        "FILES_DIR": str(ROOT / "files"),
+        "TASK_MODULES": "tests.jobs_under_test",
+        "OUTSIDE_BOOK": str(ROOT / "outside-book.jsonl"),
+        # A database server only when it is meant for tests: DATABASE_URL may name somebody's real one.
+        "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{ROOT}/opsconsole.sqlite3",
+    }
+)
+# Now, because the conftest files below import models. pytest is told no settings module: it would read it too early.
+django.setup()

@@ -1,0 +1,123 @@
+"""Jobs and tasks that the tests run in real workers. Each writes what it did to a file that nothing else reads."""
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from celery import current_task, shared_task
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import Field
+
+from jobs import job
+
+
+def note(event: str, **details: Any) -> None:
+    """Append one line to the outside book in a single write, whatever becomes of the ledger."""
+    request = current_task.request
+    line = {"event": event, "id": request.id, "retries": request.retries, "pid": os.getpid(), **details}
+    with open(os.environ["OUTSIDE_BOOK"], "ab", buffering=0) as book:
+        book.write(json.dumps(line).encode() + b"\n")
+
+
+def book(task_id: str, event: str = "start") -> list[dict[str, Any]]:
+    """The lines that executions of one run have written."""
+    path = Path(os.environ["OUTSIDE_BOOK"])
+    lines = path.read_text().splitlines() if path.exists() else []
+    return [e for e in map(json.loads, lines) if e["id"] == task_id and e["event"] == event]
+
+
+def _work_until(flag: str) -> None:
+    """Busy until the test creates the file `flag`; at most two minutes."""
+    deadline = time.monotonic() + 120
+    while not Path(flag).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+@job(title="Add", group="Tests")
+def add(a: int, b: Annotated[int, Field(ge=0, le=100)] = 1) -> int:
+    """Adds two numbers."""
+    note("start")
+    return a + b
+
+
+@job(title="Hold until told", group="Tests")
+def hold(flag: str) -> str:
+    """Runs until the test creates a file."""
+    note("start")
+    _work_until(flag)
+    note("end")
+    return "told"
+
+
+@job(title="Hold until told, idempotent", group="Tests", idempotent=True)
+def hold_again(flag: str) -> str:
+    """Runs until the test creates a file; may be started again."""
+    note("start")
+    _work_until(flag)
+    note("end")
+    return "told"
+
+
+@job(title="Fail", group="Tests")
+def fail(message: str) -> None:
+    """Raises."""
+    note("start")
+    raise ValueError(message)
+
+
+@job(title="Fail twice, then succeed", group="Tests", bind=True, max_retries=3)
+def retry_twice(self: Any, day: date, amount: Decimal, mode: Literal["a", "b"]) -> str:
+    """Asks for an automatic retry twice, then succeeds; notes the types that it received."""
+    note("start", types=[type(day).__name__, type(amount).__name__], values=[str(day), str(amount), mode])
+    if self.request.retries < 2:
+        raise self.retry(exc=RuntimeError("not yet"), countdown=0.2)
+    return "at last"
+
+
+@job(title="Die", group="Tests")
+def die() -> None:
+    """Kills its own process, as the kernel does when memory runs out."""
+    note("start")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@job(title="Too long", group="Tests", time_limit=2)
+def too_long() -> None:
+    """Ignores its soft time limit and runs into the hard one."""
+    note("start")
+    while True:
+        with suppress(SoftTimeLimitExceeded):
+            _work_until("/nonexistent/flag")
+
+
+@job(title="Return an object", group="Tests")
+def return_an_object() -> object:
+    """Succeeds with a value that JSON cannot carry."""
+    note("start")
+    return object()
+
+
+@shared_task
+def plain(*args: Any, **kwargs: Any) -> list[Any]:
+    """A task that declares no job."""
+    note("start")
+    return [list(args), kwargs]
+
+
+@shared_task(ignore_result=True)
+def quiet() -> None:
+    """A task whose value nobody keeps."""
+    note("start")
+
+
+@shared_task
+def parent() -> str:
+    """Publishes a child."""
+    note("start")
+    return str(plain.delay(1).id)

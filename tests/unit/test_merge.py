@@ -1,0 +1,134 @@
+"""Facts in any order, any number of times: the run ends in the same state."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.models import Run
+from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.facts import Fact, Kind
+from jobs.recorder.merge import WORKER_GONE, apply_fact, new_observed_run
+from jobs.states import State, rank
+
+
+def ended(state: str, n: int | None = 1, **more: Any) -> Fact:
+    values = {"at": 1_800_000_000.0 + (n or 0), "task": "tests.task", "guaranteed": n is not None, "worker": "w@1"}
+    return Fact(kind=Kind.ENDED, task_id="t", n=n, state=state, **{**values, **more})
+
+
+def running(attempt: int = 1, *, task: str = "tests.task") -> Run:
+    return Run(task_id="t", task_name=task, guaranteed=True, state=State.RUNNING, attempt=attempt)
+
+
+@pytest.mark.parametrize(
+    ("fact", "state"),
+    [
+        (ended("SUCCESS"), State.SUCCEEDED),
+        (ended("FAILURE", error_type="ValueError"), State.FAILED),
+        (ended("FAILURE", note=LOST_CHILD), State.LOST),  # the pool child was killed
+        (ended("FAILURE", note=WORKER_GONE), State.LOST),  # the reaper's word
+        (ended("RETRY", started_at=1.0), State.RETRYING),
+        (ended("RETRY", provisional=True, note=SHUTDOWN), State.LOST),  # "cancelled by Celery": nobody delivers it again
+        (ended("REVOKED", error_message="revoked"), State.CANCELLED),
+        (ended("REVOKED", error_message="expired"), State.EXPIRED),
+    ],
+)
+def test_each_celery_state_has_its_own(fact: Fact, state: State) -> None:
+    run = running()
+    apply_fact(run, fact)
+    assert run.state == state
+
+
+def test_a_retry_that_overtakes_its_own_fact_is_not_pulled_back() -> None:
+    run = running(attempt=2)  # the next attempt was claimed first
+    merged = apply_fact(run, ended("RETRY", 1, started_at=1.0))
+    assert (run.state, run.attempt) == (State.RUNNING, 2)
+    assert merged.attempt is not None and merged.attempt.number == 1, "the attempt is history all the same"
+
+
+def test_a_success_of_an_earlier_attempt_is_fenced() -> None:
+    run = running(attempt=2)
+    merged = apply_fact(run, ended("SUCCESS", 1))
+    assert (run.state, merged.counts) == (State.RUNNING, False)
+    assert merged.attempt is not None and merged.attempt.outcome == "fenced"
+
+
+def test_a_lost_run_that_was_alive_may_finish() -> None:
+    run = running()
+    apply_fact(run, ended("FAILURE", note=WORKER_GONE))
+    assert run.state == State.LOST
+    assert apply_fact(run, ended("SUCCESS")).counts
+    assert run.state == State.SUCCEEDED
+
+
+def test_a_real_end_beats_a_provisional_one_in_both_orders() -> None:
+    for order in itertools.permutations([ended("REVOKED", None, provisional=True), ended("SUCCESS")]):
+        run = running()
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.state, run.provisional) == (State.SUCCEEDED, False)
+
+
+def test_an_idempotent_job_is_put_back_after_a_loss_and_only_once_for_the_same_fact() -> None:
+    run = running(task="tests.jobs_under_test.hold_again")
+    lost = ended("FAILURE", note=WORKER_GONE, task="tests.jobs_under_test.hold_again")
+    assert apply_fact(run, lost).attempt is not None
+    assert (run.state, run.attempt) == (State.ACCEPTED, 1)
+    apply_fact(run, lost)
+    assert run.state == State.ACCEPTED, "repeated, the same fact changes nothing"
+    apply_fact(run, ended("SUCCESS"))
+    assert run.state == State.SUCCEEDED, "it was alive after all, and nobody had begun again"
+
+
+def test_an_idempotent_job_that_keeps_losing_its_worker_is_lost_in_the_end() -> None:
+    run = running(attempt=3, task="tests.jobs_under_test.hold_again")
+    apply_fact(run, ended("FAILURE", 3, note=WORKER_GONE))
+    assert run.state == State.LOST
+
+
+def test_an_observed_run_counts_celerys_retries() -> None:
+    published = Fact(kind=Kind.PUBLISHED, task_id="t", at=1.0, task="x", arguments="[[1], {}]", source="code")
+    end = ended("SUCCESS", None, retries=2)
+    for order in itertools.permutations([published, end]):
+        run = new_observed_run(order[0])
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.state, run.attempt, run.arguments, run.arguments_exact) == (State.SUCCEEDED, 3, "[[1], {}]", True)
+
+
+FACTS = st.one_of(
+    st.builds(
+        ended,
+        st.sampled_from(["SUCCESS", "FAILURE", "RETRY", "REVOKED"]),
+        st.integers(1, 3),
+        started_at=st.just(1.0),
+        provisional=st.booleans(),
+        note=st.sampled_from(["", WORKER_GONE]),
+    )
+)
+
+
+@given(st.lists(FACTS, max_size=8), st.integers(1, 3))
+def test_no_fact_moves_a_run_backwards(facts: list[Fact], attempt: int) -> None:
+    run = running(attempt)
+    known = (run.attempt, rank(State(run.state)))
+    for fact in facts:
+        apply_fact(run, fact)
+        now = (run.attempt, rank(State(run.state), provisional=run.provisional))
+        assert now >= known
+        known = now
+
+
+@given(st.lists(FACTS, max_size=6), st.data())
+def test_repeating_facts_changes_nothing(facts: list[Fact], data: st.DataObject) -> None:
+    once, twice = running(), running()
+    for fact in facts:
+        apply_fact(once, fact)
+        apply_fact(twice, fact)
+        apply_fact(twice, data.draw(st.sampled_from(facts[: facts.index(fact) + 1])))
+    assert (once.state, once.attempt) == (twice.state, twice.attempt)
