@@ -20,6 +20,7 @@ CONTRACT = {
     "worker_max_tasks_per_child": 200,
     "worker_max_memory_per_child": 300_000,
     "worker_soft_shutdown_timeout": 20,
+    "worker_enable_soft_shutdown_on_idle": False,
     "worker_eta_task_limit": 1000,
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
