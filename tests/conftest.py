@@ -33,7 +33,7 @@ def django_db_setup(root: Path, django_test_environment: None, django_db_blocker
     if connections["default"].vendor == "sqlite":
         connections["default"].settings_dict["TEST"]["NAME"] = str(root / "test.sqlite3")
     with django_db_blocker.unblock():
-        configuration = setup_databases(verbosity=0, interactive=False, aliases=["default"])
+        configuration = setup_databases(verbosity=0, interactive=False, aliases={"default": False})
     yield
     with django_db_blocker.unblock():
         teardown_databases(configuration, verbosity=0)

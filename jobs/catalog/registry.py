@@ -94,7 +94,8 @@ def job(
             parameters=Parameters(function, bound=bool(options.get("bind"))),
             listed=listed,
         )
-        return shared_task(name=name, **options)(function)
+        declare_task: Any = shared_task(name=name, **options)
+        return declare_task(function)
 
     return declare
 

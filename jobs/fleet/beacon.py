@@ -54,7 +54,7 @@ class Beacon:
 class BeaconStep(bootsteps.StartStopStep):
     """The worker component that keeps the beacon burning while the worker lives."""
 
-    requires = {"celery.worker.components:Pool"}
+    requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:
         super().__init__(parent, **kwargs)
@@ -79,11 +79,12 @@ class BeaconStep(bootsteps.StartStopStep):
         while True:
             beat += 1
             try:
-                seconds, micros = client.time()  # type: ignore[misc]
+                seconds, micros = client.time()
                 at = seconds + micros / 1e6
                 pipe = client.pipeline(transaction=False)
-                pipe.set(beacon_key(parent.hostname), json.dumps(self._describe(parent, boot, beat, at)),
-                         ex=BEACON_EXPIRES)
+                pipe.set(
+                    beacon_key(parent.hostname), json.dumps(self._describe(parent, boot, beat, at)), ex=BEACON_EXPIRES
+                )
                 pipe.zadd(BEACONS_KEY, {parent.hostname: at})
                 pipe.zremrangebyscore(BEACONS_KEY, "-inf", at - 86_400)
                 pipe.execute()
@@ -151,4 +152,3 @@ def read_beacons(client: Any) -> tuple[list[Beacon], float]:
             values = json.loads(text)
             beacons.append(Beacon(**{**values, "queues": tuple(values["queues"])}))
     return beacons, seconds + micros / 1e6
-

@@ -142,4 +142,3 @@ def last_runs(names: Iterable[str]) -> dict[str, Run]:
 def counts_by_state(states: Iterable[State], *, cap: int) -> dict[State, int]:
     """How many runs are in each state, counted up to `cap`."""
     return {state: Run.objects.filter(state=state).order_by()[:cap].count() for state in states}
-

@@ -76,7 +76,9 @@ HEADINGS = (
 )
 def task_activity_report(
     start: Annotated[date, Field(title="From", description="First day, in UTC.")],
-    end: Annotated[date, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")],
+    end: Annotated[
+        date, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
+    ],
     group_by: Annotated[Grouping, Field(title="Group by", description="One line of the report for each.")] = "job",
 ) -> str:
     """Runs, failures, durations and waits for a period, as CSV and as an HTML page.

@@ -68,7 +68,7 @@ class AuditEvent(models.Model):
         return f"{self.actor_label} {self.verb} {self.object_label}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise ImmutableRow(_REFUSAL)
         super().save(*args, **{**kwargs, "force_insert": True})
 

@@ -80,7 +80,8 @@ class Run(models.Model):
         ]
         default_permissions = ("view",)
         indexes = [
-            models.Index(fields=["publish_after"], name="run_to_dispatch", condition=models.Q(publish_after__isnull=False)
+            models.Index(
+                fields=["publish_after"], name="run_to_dispatch", condition=models.Q(publish_after__isnull=False)
             ),
             models.Index(fields=["claimed_at"], name="run_running", condition=models.Q(state=State.RUNNING)),
             models.Index(fields=["state", "-id"], name="run_by_state"),

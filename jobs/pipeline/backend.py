@@ -38,7 +38,12 @@ class RecordingBackend(RedisBackend):
         """No subscription per publish: `AsyncResult.get()` subscribes when somebody waits, and reads the key first."""
 
     def mark_as_done(
-        self, task_id: str, result: Any, request: Any = None, store_result: bool = True, state: str = celery_states.SUCCESS
+        self,
+        task_id: str,
+        result: Any,
+        request: Any = None,
+        store_result: bool = True,
+        state: str = celery_states.SUCCESS,
     ) -> None:
         if not store_result or (request is not None and request.ignore_result):
             self._append_only(_fact(task_id, None, state, None, request))
@@ -140,5 +145,3 @@ def _text(value: Any) -> str:
         return str(kombu_json.dumps(value))
     except (TypeError, ValueError):
         return str(kombu_json.dumps({"unserialisable": repr(value)[:2000]}))
-
-

@@ -7,7 +7,7 @@ append; the recorder's ingest reads, merges, acknowledges and trims.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -75,10 +75,10 @@ class Fact:
         return {"f": json.dumps({k: v for k, v in asdict(self).items() if k not in _DEFAULTS or _DEFAULTS[k] != v})}
 
 
+_BARE = Fact(kind=Kind.ENDED, task_id="", at=0)
+#: What a fact need not carry.
 _DEFAULTS: dict[str, Any] = {
-    f.name: f.default if f.default is not MISSING else f.default_factory()  # type: ignore[misc]
-    for f in fields(Fact)
-    if f.default is not MISSING or f.default_factory is not MISSING
+    name: value for name, value in asdict(_BARE).items() if name not in {"kind", "task_id", "at"}
 }
 
 

@@ -44,7 +44,7 @@ def report_published(
 ) -> None:
     """after_task_publish: append the observed run's first fact, with its exact arguments.
 
-    A Redis that does not answer is logged and left: the publish itself has succeeded, and the final fact tells the rest.
+    A Redis that does not answer is logged and left: the publish itself succeeded, and the final fact tells the rest.
     """
     if not headers or ATTEMPT_HEADER in headers or headers.get("retries"):
         return

@@ -57,7 +57,7 @@ class Recorder:
         ingest = Ingest(steady_client())
         self._chores = [
             Chore("ingest", lambda: ingest.step(wait=0.5), 0.0, ingest.catch_up),
-            Chore("dispatch", Dispatcher(current_app._get_current_object(), steady_client()).step, 0.2),
+            Chore("dispatch", Dispatcher(current_app, steady_client()).step, 0.2),
             Chore("reap", Reaper(steady_client()).step, 2.0),
         ]
 

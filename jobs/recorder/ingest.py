@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from typing import Any, cast
 
 import redis
 from django.db import transaction
@@ -61,7 +62,7 @@ class Ingest:
                 facts.append(read_entry(fields))
             except (ValueError, TypeError) as error:
                 logger.error("Fact %s is set aside: %s", entry_id, error)
-                self._client.xadd(DEAD_KEY, {**fields, "id": entry_id, "why": str(error)}, maxlen=DEAD_KEPT)
+                self._client.xadd(DEAD_KEY, _with_reason(entry_id, fields, error), maxlen=DEAD_KEPT)
         record_facts(facts)
         ids = [entry_id for entry_id, _ in entries]
         pipe = self._client.pipeline(transaction=True)
@@ -86,7 +87,8 @@ class Ingest:
             # A new or emptied Redis: from the beginning, so that nothing already there is skipped.
             self._client.xgroup_create(FACTS_KEY, FACTS_GROUP, id="0", mkstream=True)
             return []
-        entries: list[tuple[str, dict[str, str]]] = answer[0][1] if answer else []
+        # One stream was asked for: [[its name, [(id, fields), …]]], or nothing.
+        entries = cast("list[tuple[str, dict[str, str]]]", next(iter(answer))[1] if answer else [])
         if self._catching_up and not entries:
             self._catching_up = False
         return entries
@@ -94,6 +96,10 @@ class Ingest:
     def catch_up(self) -> None:
         """Begin with what is read but not acknowledged; call it after an error and on becoming leader."""
         self._catching_up = True
+
+
+def _with_reason(entry_id: str, fields: dict[str, str], error: Exception) -> dict[Any, Any]:
+    return {**fields, "id": entry_id, "why": str(error)}
 
 
 def record_facts(facts: Iterable[Fact]) -> None:
@@ -116,8 +122,7 @@ def record_facts(facts: Iterable[Fact]) -> None:
             if merged.counts:
                 counted.append(fact)
             files += [
-                RunFile(run=run, attempt=max(run.attempt, 1), created_at=moment(fact.at), **file)
-                for file in fact.files
+                RunFile(run=run, attempt=max(run.attempt, 1), created_at=moment(fact.at), **file) for file in fact.files
             ]
         Run.objects.bulk_update(sorted(runs.values(), key=lambda run: run.pk), _MERGED_FIELDS, batch_size=50)
         Attempt.objects.bulk_create(attempts, ignore_conflicts=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from celery import states as celery_states
 from django.db import connection
@@ -52,7 +53,7 @@ def store_results(facts: Iterable[Fact]) -> None:
         cursor.executemany(statement, rows)
 
 
-def _row(fact: Fact) -> list[object]:
+def _row(fact: Fact) -> list[Any]:
     return [
         fact.task_id,
         fact.task or None,
@@ -72,5 +73,5 @@ def _row(fact: Fact) -> list[object]:
     ]
 
 
-def _sql_time(value: datetime) -> object:
+def _sql_time(value: datetime) -> Any:
     return connection.ops.adapt_datetimefield_value(value)

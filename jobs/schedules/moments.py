@@ -19,7 +19,8 @@ def due_moment(spec: object, *, anchor: datetime, now: datetime) -> datetime:
     """
     if isinstance(spec, crontab):
         return now.astimezone(UTC).replace(second=0, microsecond=0)
-    if isinstance(spec, schedule) and isinstance(spec.run_every, timedelta) and spec.run_every > timedelta(0):
+    every: timedelta | None = getattr(spec, "run_every", None) if isinstance(spec, schedule) else None
+    if every:
         passed = max(now - anchor, timedelta(0))
-        return (anchor + spec.run_every * (passed // spec.run_every)).astimezone(UTC)
+        return (anchor + every * (passed // every)).astimezone(UTC)
     return now.astimezone(UTC)

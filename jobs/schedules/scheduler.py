@@ -50,7 +50,7 @@ class ConsoleScheduler(DatabaseScheduler):
             logger.warning("Beat: the database did not answer (%s).", error)
             connection.close()
             return RENEW_EVERY
-        return min(super().tick(*args, **kwargs), RENEW_EVERY)
+        return min(float(super().tick(*args, **kwargs)), RENEW_EVERY)
 
     def apply_async(self, entry: ModelEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
         """Accept the entry's run; nothing is published. The same moment decided twice is one run."""

@@ -21,7 +21,7 @@ BIN = Path(sys.executable).parent
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, seconds: float = 20) -> T:
+def wait_for(condition: Callable[[], T | None], what: str, seconds: float = 20) -> T:
     """The first true value of `condition`; fails with `what` when `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

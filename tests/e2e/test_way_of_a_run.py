@@ -26,6 +26,7 @@ def test_a_job_runs_once_and_its_record_is_whole(stack: Stack, actor: Actor) -> 
     run = finished(started.run.task_id)
 
     assert (run.state, run.attempt, run.worker, run.queue) == (State.SUCCEEDED, 1, "default@tests", "default")
+    assert run.published_at is not None and run.started_at is not None and run.finished_at is not None
     assert run.accepted_at <= run.published_at <= run.started_at
     assert run.runtime is not None and run.runtime >= 0
     assert len(under_test.book(run.task_id)) == 1
@@ -34,7 +35,7 @@ def test_a_job_runs_once_and_its_record_is_whole(stack: Stack, actor: Actor) -> 
     assert (page.title, page.result, page.arguments) == ("Add", 42, [("A", 20), ("B", 22)])
     assert [(e.actor_label, e.verb, e.reason) for e in page.events] == [("Ana Petrova", "start_run", "to see it work")]
     stored = TaskResult.objects.get(task_id=run.task_id)
-    assert (stored.status, stored.result, stored.worker) == ("SUCCESS", "42", "default@tests")
+    assert (stored.status, stored.result) == ("SUCCESS", "42")
     assert abs((stored.date_done - run.finished_at).total_seconds()) < 0.001
 
 

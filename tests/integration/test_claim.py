@@ -60,7 +60,8 @@ def test_of_eight_racing_deliveries_one_wins() -> None:
     for round_ in range(10):
         Run.objects.all().delete()
         accepted(state=State.QUEUED)
-        barrier, won = threading.Barrier(8), []
+        barrier = threading.Barrier(8)
+        won: list[str] = []
 
         def deliver(worker: str, barrier: threading.Barrier = barrier, won: list[str] = won) -> None:
             try:

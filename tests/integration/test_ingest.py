@@ -18,7 +18,15 @@ AT = 1_790_000_000.25
 
 
 def fact(state: str = "SUCCESS", **more: Any) -> Fact:
-    values: dict[str, Any] = {"task_id": "t", "task": "x", "worker": "w@1", "n": 1, "guaranteed": True, "result": '"done"', "at": AT}
+    values: dict[str, Any] = {
+        "task_id": "t",
+        "task": "x",
+        "worker": "w@1",
+        "n": 1,
+        "guaranteed": True,
+        "result": '"done"',
+        "at": AT,
+    }
     return Fact(kind=Kind.ENDED, state=state, **{**values, **more})
 
 

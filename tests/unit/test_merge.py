@@ -33,7 +33,10 @@ def running(attempt: int = 1, *, task: str = "tests.task") -> Run:
         (ended("FAILURE", note=LOST_CHILD), State.LOST),  # the pool child was killed
         (ended("FAILURE", note=WORKER_GONE), State.LOST),  # the reaper's word
         (ended("RETRY", started_at=1.0), State.RETRYING),
-        (ended("RETRY", provisional=True, note=SHUTDOWN), State.LOST),  # "cancelled by Celery": nobody delivers it again
+        (
+            ended("RETRY", provisional=True, note=SHUTDOWN),
+            State.LOST,
+        ),  # "cancelled by Celery": nobody delivers it again
         (ended("REVOKED", error_message="revoked"), State.CANCELLED),
         (ended("REVOKED", error_message="expired"), State.EXPIRED),
     ],

@@ -14,7 +14,9 @@ ANCHOR = datetime(2026, 11, 1, 12, 0, 30, tzinfo=UTC)
 
 def test_a_calendar_moment_is_the_full_minute_in_utc() -> None:
     now = datetime(2026, 11, 2, 6, 30, 4, 5, tzinfo=ZoneInfo("Europe/Vilnius"))
-    assert due_moment(crontab(minute="30", hour="6"), anchor=ANCHOR, now=now) == datetime(2026, 11, 2, 4, 30, tzinfo=UTC)
+    assert due_moment(crontab(minute="30", hour="6"), anchor=ANCHOR, now=now) == datetime(
+        2026, 11, 2, 4, 30, tzinfo=UTC
+    )
 
 
 @given(st.integers(1, 100_000), st.integers(0, 10**7), st.floats(0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -66,7 +67,12 @@ def test_a_parameter_without_a_name_is_refused_when_the_job_is_declared(kind: st
     def variadic(*a: Any) -> None: ...
     def keywords(**a: Any) -> None: ...
 
-    function = {"positional-only": positional, "variadic positional": variadic, "variadic keyword": keywords}[kind]
+    functions: dict[str, Callable[..., Any]] = {
+        "positional-only": positional,
+        "variadic positional": variadic,
+        "variadic keyword": keywords,
+    }
+    function = functions[kind]
     function.__annotations__ = {}
     with pytest.raises(ConfigurationError, match=kind):
         Parameters(function)
