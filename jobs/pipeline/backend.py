@@ -82,7 +82,7 @@ class RecordingBackend(RedisBackend):
         return result
 
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
-        meta = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
         return meta
 

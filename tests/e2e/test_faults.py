@@ -41,6 +41,22 @@ def test_a_killed_worker_is_told_within_a_minute(stack: Stack, actor: Actor, fla
     assert len(under_test.book(once.task_id)) == 1, "a job that is not idempotent is never started twice"
 
 
+def test_a_stopped_worker_tells_what_it_cut_off(stack: Stack, actor: Actor, flag: Path) -> None:
+    once = start_run(find_job(under_test.hold.name), {"flag": str(flag)}, actor=actor).run
+    again = start_run(find_job(under_test.hold_again.name), {"flag": str(flag)}, actor=actor).run
+    for run in (once, again):
+        in_state(run.task_id, State.RUNNING)
+    stack.worker.stop()
+    stack.worker.start()
+
+    lost = in_state(once.task_id, State.LOST, 10)
+    assert (lost.state_note, lost.provisional) == ("shutdown", True), "told by the worker itself, not by the reaper"
+    flag.touch()
+    healed = finished(again.task_id, 30)
+    assert (healed.state, healed.attempt) == (State.SUCCEEDED, 2)
+    assert len(under_test.book(once.task_id)) == 1
+
+
 def test_a_killed_recorder_loses_nothing(stack: Stack, actor: Actor, flag: Path) -> None:
     held = start_run(find_job(under_test.hold.name), {"flag": str(flag)}, actor=actor).run
     in_state(held.task_id, State.RUNNING)
