@@ -27,7 +27,7 @@ def _required(name: str, remedy: str) -> str:
 
 def _integer(name: str, default: int) -> int:
     try:
-        return env.int(name, default=default)
+        return int(env(name, default=default))
     except ValueError:
         raise ImproperlyConfigured(f"{name} must be a whole number, not {env(name)!r}.") from None
 
@@ -173,7 +173,8 @@ CONTENT_SECURITY_POLICY = {
 
 # --- Redis ---
 REDIS_URL = _required(
-    "REDIS_URL", "Write it as redis://host:6379/0 or redis+socket:///path, or start with `make up`, which brings its own."
+    "REDIS_URL",
+    "Write it as redis://host:6379/0 or redis+socket:///path, or start with `make up`, which brings its own.",
 )
 _redis = urlsplit(REDIS_URL)
 if _redis.scheme not in {"redis", "rediss", "redis+socket"} or not (_redis.hostname or _redis.path):

@@ -11,6 +11,8 @@ ROOT = Path(tempfile.mkdtemp(prefix="opsconsole-tests-"))
 os.environ.update(
     {
         "DJANGO_SETTINGS_MODULE": "opsconsole.settings",
+        # The browser driver keeps an event loop in the thread of the test, which also asks the database.
+        "DJANGO_ALLOW_ASYNC_UNSAFE": "1",
         "OPSCONSOLE_VAR": str(ROOT),
         "SECRET_KEY": secrets.token_hex(32),
         "HTTPS": "off",

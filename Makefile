@@ -1,0 +1,82 @@
+# The console's commands; `make help` lists them. They need Python 3.11 or newer and make, and install the rest in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+# For tools that load the settings and start nothing: no secret, no server, nothing of var/.
+OFFLINE := OPSCONSOLE_VAR=/nowhere SECRET_KEY=offline-and-never-served REDIS_URL=redis+socket:///nowhere/redis.sock \
+	DATABASE_URL=sqlite://:memory:
+# What `manage.py check --deploy` must pass under.
+PRODUCTION := OPSCONSOLE_VAR=/nowhere SECRET_KEY="$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))')" DEBUG=off HTTPS=on \
+	ALLOWED_HOSTS=console.example.com CSRF_TRUSTED_ORIGINS=https://console.example.com BEHIND_PROXY=on \
+	REDIS_URL=rediss://:password@redis.example.com:6379/0 \
+	DATABASE_URL=postgres://console:password@database.example.com:5432/console
+COMPILE := .venv/lock/bin/pip-compile -q --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links
+PYTEST := $(BIN)/python -m pytest
+
+.PHONY: help
+help: ## List these commands
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; \
+		do printf '  make %-15s %s\n' "$$name" "$$text"; done
+
+.PHONY: up
+up: .venv/.base ## Start the console: Redis, database, web, worker, beat, recorder (PORT=8001, REDIS_URL, DATABASE_URL)
+	@exec $(BIN)/python -m opsconsole.up
+
+.PHONY: admin
+admin: .venv/.base ## Give the user admin a new password and print it once
+	@exec $(BIN)/python manage.py reset_admin
+
+.PHONY: test
+test: lint unit integration e2e ## Everything that must pass before a change is taken
+
+.PHONY: lint
+lint: .venv/.dev ## Style, types, layers, migrations, security settings
+	@.ci/timed ruff $(BIN)/ruff check .
+	@.ci/timed format $(BIN)/ruff format --check .
+	@$(OFFLINE) .ci/timed mypy $(BIN)/mypy
+	@.ci/timed layers $(BIN)/lint-imports
+	@$(OFFLINE) .ci/timed migrations $(BIN)/python manage.py makemigrations --check --dry-run
+	@$(PRODUCTION) .ci/timed deploy $(BIN)/python manage.py check --deploy --fail-level WARNING
+
+.PHONY: unit
+unit: .venv/.dev ## Tests without database and processes
+	@.ci/timed unit $(PYTEST) -q tests/unit
+
+.PHONY: integration
+integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
+	@.ci/timed integration $(PYTEST) -q tests/integration
+
+.PHONY: e2e
+e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is
+	@.ci/timed e2e $(PYTEST) -q tests/e2e
+
+.PHONY: test-postgres
+test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own
+	@.ci/timed postgres .ci/with-postgres $(PYTEST) -q tests/integration
+
+.PHONY: lock
+lock: .venv/.base ## Lock requirements/*.in anew, with hashes
+	@test -x .venv/lock/bin/pip-compile || { $(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install -q pip-tools; }
+	@$(COMPILE) --output-file requirements/base.txt requirements/base.in
+	@$(COMPILE) --constraint requirements/base.txt --output-file requirements/dev.txt requirements/dev.in
+
+.PHONY: clean
+clean: ## Remove .venv and what tools cached; var/ with its data stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- .venv: made once. A stamp is newer than the lock file that it stands for, so a changed lock installs again. ---
+# In a folder that was moved, or with a Python that is gone, no stamp counts.
+ifneq ($(shell $(BIN)/python -c pass 2>/dev/null && cat .venv/.place 2>/dev/null),$(CURDIR))
+STALE := stale
+endif
+.venv/.base: requirements/base.txt $(STALE)
+	@PYTHON='$(PYTHON)' requirements/install base
+.venv/.dev: requirements/dev.txt $(STALE)
+	@PYTHON='$(PYTHON)' requirements/install dev
+	@touch .venv/.base
+.PHONY: stale
