@@ -1,7 +1,8 @@
 """The domain of the console. A job's author imports from here and nowhere deeper; no model is imported."""
 
-from jobs.catalog.registry import job
+from jobs.catalog.hints import File
+from jobs.catalog.registry import Targets, job
 from jobs.pipeline.attach import attach
 from jobs.pipeline.integration import integrate
 
-__all__ = ["attach", "integrate", "job"]
+__all__ = ["File", "Targets", "attach", "integrate", "job"]

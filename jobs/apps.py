@@ -1,5 +1,7 @@
 """The domain as a Django application."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -9,3 +11,7 @@ class JobsConfig(AppConfig):
     name = "jobs"
     verbose_name = "Operations"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the system checks, which need the models."""
+        import_module("jobs.checks")

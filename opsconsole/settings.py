@@ -4,6 +4,7 @@
 """
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import environ
@@ -97,14 +98,20 @@ TEMPLATES = [
 ]
 
 # --- Database: SQLite unless DATABASE_URL says otherwise ---
-_database_url = str(env("DATABASE_URL", default="")) or f"sqlite:///{VAR_DIR / 'opsconsole.sqlite3'}"
-if urlsplit(_database_url).scheme not in {"sqlite", "postgres", "postgresql"}:
+_database_url = str(env("DATABASE_URL", default=""))
+_scheme = urlsplit(_database_url).scheme if _database_url else "sqlite"
+if _scheme not in {"sqlite", "postgres", "postgresql"}:
     raise ImproperlyConfigured(
-        f"DATABASE_URL has the scheme {urlsplit(_database_url).scheme or 'none'!r}; the console runs on SQLite and "
-        "PostgreSQL. Write postgres://user:password@host:5432/name, or unset it to use SQLite under var/."
+        f"DATABASE_URL has the scheme {_scheme or 'none'!r}; the console runs on SQLite and PostgreSQL. "
+        "Write postgres://user:password@host:5432/name, or unset it to use SQLite under var/."
     )
-DATABASES = {"default": env.db_url_config(_database_url)}
-if urlsplit(_database_url).scheme == "sqlite":
+# The default is not spelled as a URL: a folder may have a `+` or a `?` in its name.
+DATABASES: dict[str, Any] = {
+    "default": env.db_url_config(_database_url)
+    if _database_url
+    else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "opsconsole.sqlite3")}
+}
+if _scheme == "sqlite":
     DATABASES["default"]["OPTIONS"] = {
         # Several processes write: wait for the lock, take it when the transaction begins (an upgrade of a read lock
         # fails at once, whatever the timeout), and let readers go on meanwhile.

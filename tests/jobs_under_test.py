@@ -5,16 +5,19 @@ import os
 import signal
 import time
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from celery import current_task, shared_task
+from celery import current_app, current_task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
-from pydantic import Field
+from django.contrib.auth.models import User
+from pydantic import Field, SecretStr
 
-from jobs import job
+from jobs import File, job
 
 
 def note(event: str, **details: Any) -> None:
@@ -103,11 +106,101 @@ def return_an_object() -> object:
     return object()
 
 
+class Size(Enum):
+    SMALL = 1
+    LARGE = 2
+
+
+@job(title="Echo every type", group="Tests", secrets=["pin"])
+def echo_types(
+    whole: int | None = None,
+    number: float | None = None,
+    price: Decimal | None = None,
+    switch: bool | None = None,
+    text: str | None = None,
+    day: date | None = None,
+    moment: datetime | None = None,
+    lasts: timedelta | None = None,
+    key: UUID | None = None,
+    size: Size | None = None,
+    mode: Literal["a", "b", 3] | None = None,
+    numbers: list[int] | None = None,
+    days: list[date] | None = None,
+    sizes: list[Size] | None = None,
+    person: User | None = None,
+    people: list[User] | None = None,
+    file: File | None = None,
+    table: dict[str, list[int]] | None = None,
+    anything: Any = None,
+    password: SecretStr | None = None,
+    pin: str | None = None,
+) -> None:
+    """Notes what it received, with its types."""
+    received = {name: value for name, value in locals().items() if value is not None}
+    if password is not None:
+        received["password"] = password.get_secret_value()
+    if file is not None:
+        with file.open() as opened:
+            received["file"] = [file.name, opened.read().decode()]
+    note("start", received={name: told(value) for name, value in received.items()})
+
+
+def told(value: Any) -> list[str]:
+    """A value as type and text, for comparison across processes."""
+    if isinstance(value, list):
+        return ["list", *(text for item in value for text in told(item))]
+    # pydantic's zones are equal to Python's and look different.
+    return [type(value).__name__, value.isoformat() if isinstance(value, datetime) else repr(value)]
+
+
 @shared_task
 def plain(*args: Any, **kwargs: Any) -> list[Any]:
     """A task that declares no job."""
     note("start")
     return [list(args), kwargs]
+
+
+@shared_task(bind=True)
+def bound_plain(self: Any, a: int) -> Any:
+    """A bound task that declares no job; what code sends need not be what the hint says."""
+    note("start")
+    return a + 1 if isinstance(a, int) else f"{a}!"
+
+
+@shared_task
+def unhinted(count=3, name="x"):  # type: ignore[no-untyped-def]
+    """A task whose defaults are all that tells its types."""
+    note("start")
+    return [count, name]
+
+
+@shared_task
+def positional(a: int, b: int = 2, /) -> list[int]:
+    """A task whose parameters have no names outside."""
+    note("start")
+    return [a, b]
+
+
+class Thing:
+    """A type that no form can ask for."""
+
+
+@shared_task
+def opaque(thing: Thing) -> None:
+    """A task that cannot be asked for."""
+
+
+class ClassBased(current_app.Task):  # type: ignore[name-defined]
+    """A task made from a class."""
+
+    name = "tests.class_based"
+
+    def run(self, x: int) -> int:
+        note("start")
+        return x + 1
+
+
+class_based: Any = current_app.register_task(ClassBased())
 
 
 @shared_task(ignore_result=True)

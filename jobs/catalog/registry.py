@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import Any
 
@@ -16,6 +18,37 @@ from .parameters import Parameters
 
 RUN_JOB = "jobs.run_job"
 RUN_ANY_TASK = "jobs.run_any_task"
+OTHER_TASKS = "Other tasks"
+
+
+class Danger(StrEnum):
+    """How much a run can harm."""
+
+    NORMAL = "normal"
+    #: Changes something that people notice: the form says so.
+    CAUTION = "caution"
+    #: Cannot be undone: red, and a dry run comes first where the job has one.
+    DANGER = "danger"
+
+
+class RetrySafety(StrEnum):
+    """Whether a failed run may be retried by staff."""
+
+    SAFE = "safe"
+    #: Ask each time: the person decides with what the page shows.
+    ASK = "ask"
+    #: Only with a permission of its own, a reason and the typed name.
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What a run would touch: how many, and a few of them by name."""
+
+    count: int
+    sample: tuple[str, ...] = ()
+    #: What they are, in the plural: "customers".
+    noun: str = "objects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +57,13 @@ class Job:
 
     Attributes:
         name: the name of the Celery task, unique.
-        permission: what an actor needs to start it, `app.codename`; `view_run` does not suffice.
+        permission: what an actor needs to start it, `app.codename`, besides `jobs.run_job`.
         idempotent: running it twice has the effect of running it once; only then may the reaper start it again.
-        parameters: None for a derived entry, whose arguments travel as they were given.
+        parameters: None where the task cannot be asked for by a form; `why_not` says why.
+        declared: by `@job`; False for an entry derived from a plain task.
+        dry_run: the name of the switch that makes a run only tell what it would do; "" where there is none.
+        targets: tells what a run with these typed values would touch; called with the values by parameter name.
+        runbook: what to do when it fails.
         listed: shown on the Jobs page.
     """
 
@@ -38,11 +75,14 @@ class Job:
     permission: str
     idempotent: bool
     parameters: Parameters | None
+    declared: bool = True
+    why_not: str = ""
+    retry: RetrySafety = RetrySafety.ASK
+    danger: Danger = Danger.NORMAL
+    dry_run: str = ""
+    targets: Callable[..., Targets] | None = None
+    runbook: str = ""
     listed: bool = True
-
-    @property
-    def declared(self) -> bool:
-        return self.parameters is not None
 
 
 _declared: dict[str, Job] = {}
@@ -55,6 +95,12 @@ def job(
     queue: str = "default",
     permission: str = RUN_JOB,
     idempotent: bool = False,
+    retry: str | None = None,
+    danger: str = "normal",
+    secrets: Collection[str] = (),
+    dry_run: str = "",
+    targets: Callable[..., Targets] | None = None,
+    runbook: str = "",
     listed: bool = True,
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
@@ -63,11 +109,17 @@ def job(
     The description is the first paragraph of the docstring; the parameters are the type hints.
 
     Args:
-        title: what staff read, in words.
+        title: what staff read, in words; no other job may have it.
         group: the heading under which the Jobs page lists it.
         queue: where its runs go unless the person chooses another; must be one of `task_queues`.
         permission: `app.codename` that the actor needs.
         idempotent: see `Job`; False unless you know.
+        retry: "safe", "ask" or "never"; "safe" for an idempotent job, else "ask".
+        danger: "normal", "caution" or "danger".
+        secrets: names of text parameters that nobody may see; the hint `SecretStr` says the same.
+        dry_run: name of a `bool` parameter.
+        targets: what a run would touch; it is called in the request and must answer within a second or two.
+        runbook: plain text.
         listed: False keeps it off the Jobs page.
         options: what `celery.shared_task` takes, for instance `time_limit`, `bind`, `autoretry_for`.
 
@@ -75,7 +127,8 @@ def job(
         A decorator that returns the Celery task.
 
     Raises:
-        ConfigurationError: a parameter cannot be asked for, or two jobs share a name.
+        ConfigurationError: two jobs share a name, or the time limits are the wrong way round. A parameter that cannot be
+            asked for leaves the job without a form; a system check tells.
     """
 
     def declare(function: Callable[..., Any]) -> Any:
@@ -83,6 +136,7 @@ def job(
         name = options.pop("name", f"{function.__module__}.{function.__name__}")
         if name in _declared:
             raise ConfigurationError(f"Two jobs are called {name}; give one of them another name.")
+        parameters, why_not = _parameters(function, bool(options.get("bind")), secrets)
         _declared[name] = Job(
             name=name,
             title=title,
@@ -91,7 +145,13 @@ def job(
             queue=queue,
             permission=permission,
             idempotent=idempotent,
-            parameters=Parameters(function, bound=bool(options.get("bind"))),
+            retry=RetrySafety(retry or ("safe" if idempotent else "ask")),
+            danger=Danger(danger),
+            dry_run=dry_run,
+            targets=targets,
+            runbook=runbook,
+            parameters=parameters,
+            why_not=why_not,
             listed=listed,
         )
         declare_task: Any = shared_task(name=name, **options)
@@ -100,10 +160,22 @@ def job(
     return declare
 
 
+def declared_jobs() -> list[Job]:
+    """Every job declared with `@job`, listed or not."""
+    _import_task_modules()
+    return list(_declared.values())
+
+
 def listed_jobs() -> list[Job]:
     """The declared jobs for the Jobs page, by group and title."""
+    return sorted((j for j in declared_jobs() if j.listed), key=lambda j: (j.group, j.title))
+
+
+def derived_jobs() -> list[Job]:
+    """An entry for each registered task that declares no job, by name; Celery's own are left out."""
     _import_task_modules()
-    return sorted((j for j in _declared.values() if j.listed), key=lambda j: (j.group, j.title))
+    names = sorted(n for n in current_app.tasks if n not in _declared and not n.startswith("celery."))
+    return [find_job(name) for name in names]
 
 
 def find_job(name: str) -> Job:
@@ -120,15 +192,26 @@ def find_job(name: str) -> Job:
     task = current_app.tasks.get(name)
     if task is None or name.startswith("celery."):
         raise UnknownJob(f"No job is called {name}. It may have been renamed or removed since.")
+    return _derive(name)
+
+
+@cache
+def _derive(name: str) -> Job:
+    task: Any = current_app.tasks[name]
+    # `run` of a task made from a function is that function, or bound to the task when it wants `self`.
+    run = task.run
+    parameters, why_not = _parameters(getattr(run, "__func__", run), inspect.ismethod(run), ())
     return Job(
         name=name,
         title=name,
-        description=_first_paragraph(task.__doc__),
-        group="Other tasks",
-        queue=getattr(task, "queue", None) or current_app.conf.task_default_queue,
+        description=_first_paragraph(getattr(task.run, "__doc__", None)),
+        group=OTHER_TASKS,
+        queue=getattr(task, "queue", None) or str(current_app.conf.task_default_queue),
         permission=RUN_ANY_TASK,
         idempotent=False,
-        parameters=None,
+        parameters=parameters,
+        declared=False,
+        why_not=why_not,
         listed=False,
     )
 
@@ -138,6 +221,14 @@ def job_title(task_name: str) -> str:
     _import_task_modules()
     declared = _declared.get(task_name)
     return declared.title if declared else task_name or "unnamed task"
+
+
+def _parameters(function: Callable[..., Any], bound: bool, secrets: Collection[str]) -> tuple[Parameters | None, str]:
+    """The parameters, or why there are none: one job that cannot be asked for must not stop a worker's start."""
+    try:
+        return Parameters(function, bound=bound, secrets=secrets), ""
+    except ConfigurationError as error:
+        return None, str(error)
 
 
 def _settle_limits(function: Callable[..., Any], options: dict[str, Any]) -> None:
@@ -158,10 +249,30 @@ def _settle_limits(function: Callable[..., Any], options: dict[str, Any]) -> Non
         )
 
 
+class _Loading(threading.local):
+    inside = False
+
+
+_loading = _Loading()
+
+
 @cache
-def _import_task_modules() -> None:
-    """Import what the Celery application knows of: web and recorder, unlike a worker, do not do so when they start."""
+def _load_once() -> None:
     current_app.loader.import_default_modules()
+
+
+def _import_task_modules() -> None:
+    """Import what the Celery application knows of: web and recorder, unlike a worker, do not do so when they start.
+
+    Celery runs Django's checks before it imports, and ours ask for the jobs: the inner call of that round returns.
+    """
+    if _loading.inside:
+        return
+    _loading.inside = True
+    try:
+        _load_once()
+    finally:
+        _loading.inside = False
 
 
 def _first_paragraph(docstring: str | None) -> str:

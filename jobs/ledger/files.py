@@ -7,6 +7,7 @@ from typing import IO, Any
 from django.core.exceptions import SuspiciousFileOperation
 from django.core.files.storage import default_storage
 
+from jobs.catalog.registry import job_title
 from jobs.errors import JobsError
 from jobs.models import RunFile
 
@@ -29,7 +30,7 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
         FileGone: the storage no longer has it; nothing is recorded.
     """
     run = run_file.run
-    subject = Subject("run", run.task_id, f"{run_file.name} of {run.short_id}")
+    subject = Subject("run", run.task_id, f"{job_title(run.task_name)} {run.short_id}")
     require(OPEN_FILE, actor, subject)
     try:
         stream = default_storage.open(run_file.path, "rb")

@@ -1,4 +1,4 @@
-"""Nouns for lists: runs page by page, counts that stop, and what short lists on other pages need. Nothing changes here."""
+"""Nouns for lists: runs page by page, counts that stop, what short lists on other pages need. Nothing changes here."""
 
 from __future__ import annotations
 

@@ -1,25 +1,31 @@
-"""The verb *run*: accept a run. The database row is the truth; nothing is published here."""
+"""The verb *run*: accept one run or many. The database row is the truth; nothing is published here."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Model
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs.catalog.parameters import Call
 from jobs.catalog.registry import Job
 from jobs.errors import FormReused, InvalidArguments
-from jobs.models import Run
+from jobs.models import Run, RunObject
 from jobs.pipeline.arguments import encode
 from jobs.states import Source, State
 
 from .audit import Actor, Subject, record
+from .redaction import hide
 from .verbs import START_RUN, require
+
+#: Runs that one act may start; the page says so before it asks.
+MAX_RUNS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +38,40 @@ class Moment:
 
 
 @dataclass(frozen=True, slots=True)
+class Wish:
+    """How and when to run it.
+
+    Attributes:
+        reason: why, for the run's page and the audit trail.
+        nonce: one per form shown; a second submission with it is the same run.
+        not_before: aware; the run waits in the database until then.
+        queue: instead of the job's own; must be one that exists.
+        priority: 0 (first) to 9; None leaves it to the queue.
+        based_on: the id of the run that the form was filled from.
+    """
+
+    reason: str = ""
+    nonce: str | None = None
+    not_before: datetime | None = None
+    queue: str = ""
+    priority: int | None = None
+    based_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Started:
     """The run of this request; `created` is False when the same form or moment had already started it."""
 
     run: Run
     created: bool
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """One run that may be accepted, and what it is about."""
+
+    run: Run
+    objects: list[Model] = field(default_factory=list)
 
 
 def start_run(
@@ -46,19 +81,15 @@ def start_run(
     actor: Actor,
     positional: Sequence[Any] = (),
     source: Source = Source.CONSOLE,
-    reason: str = "",
-    nonce: str | None = None,
-    not_before: datetime | None = None,
     moment: Moment | None = None,
+    wish: Wish | None = None,
 ) -> Started:
     """Accept one run of `job` and write the audit event, in one transaction. The dispatcher publishes it.
 
     Args:
         job: from the catalogue.
         arguments: by parameter name, typed or as text; checked here.
-        positional: arguments without a name, for a task that declares no job; a job's parameters all have names.
-        nonce: one per form shown; a second submission with it is the same run.
-        not_before: aware; the run waits in the database until then.
+        positional: arguments without a name, as a schedule of a plain task may have them.
         moment: for source SCHEDULE; the same moment gives the same run, and no audit event.
 
     Raises:
@@ -66,17 +97,98 @@ def start_run(
         InvalidArguments: with one sentence for each field.
         FormReused: the nonce already started a run with other values.
     """
+    wish = wish or Wish()
+    require(START_RUN, actor, Subject("job", job.name, job.title), job.permission)
+    values = job.parameters.bind(positional, arguments) if job.parameters and positional else arguments
+    prepared = _prepare(job, values, actor, source, wish, positional)
+    run = prepared.run
+    if moment is not None:
+        run.nonce = f"schedule:{moment.schedule_id}:{moment.due_at.isoformat()}"
+        run.schedule_id, run.schedule_name, run.due_at = moment.schedule_id, moment.schedule_name, moment.due_at
+    else:
+        run.nonce = wish.nonce
+    try:
+        with transaction.atomic():
+            _keep([prepared])
+            if moment is None:
+                record(
+                    START_RUN.name,
+                    actor,
+                    Subject("run", run.task_id, f"{job.title} {run.short_id}"),
+                    reason=wish.reason,
+                    details=_details(job, run, wish),
+                )
+    except IntegrityError:
+        # Only the nonce can collide: somebody pressed twice, or two beats decided the same moment.
+        earlier = Run.objects.get(nonce=run.nonce)
+        if _asked(job, earlier) != _asked(job, run):
+            raise FormReused(earlier.task_id) from None
+        return Started(earlier, created=False)
+    run.refresh_from_db()
+    return Started(run, created=True)
+
+
+@dataclass(frozen=True, slots=True)
+class StartedMany:
+    """What one act on many started; `created` is False when the same form had already done so."""
+
+    count: int
+    batch_id: str
+    created: bool
+
+
+def start_many(
+    job: Job, each: Iterable[Mapping[str, Any]], *, actor: Actor, batch_id: str, wish: Wish | None = None
+) -> StartedMany:
+    """Accept one run for each of the argument sets, all or none, with one audit event.
+
+    Args:
+        batch_id: one per form shown; the same one again starts nothing.
+
+    Raises:
+        NotPermitted, InvalidArguments: as `start_run`; the first set that does not fit stops all. Also more than
+            MAX_RUNS sets.
+    """
+    wish = wish or Wish()
     subject = Subject("job", job.name, job.title)
     require(START_RUN, actor, subject, job.permission)
-    if job.parameters and positional:
-        raise InvalidArguments({"": "A job's arguments are given by name, not by position."})
-    kwargs = job.parameters.to_json(arguments) if job.parameters else dict(arguments)
-    text, exact = encode(positional, kwargs)
+    prepared: list[_Prepared] = []
+    for number, arguments in enumerate(each):
+        if number >= MAX_RUNS:
+            raise InvalidArguments({"": f"At most {MAX_RUNS:,} runs can be started at once; choose fewer objects."})
+        one = _prepare(job, arguments, actor, Source.CONSOLE, wish)
+        one.run.nonce = f"{batch_id}:{number}"
+        prepared.append(one)
+    if not prepared:
+        raise InvalidArguments({"": "Nothing is selected any more."})
+    try:
+        with transaction.atomic():
+            _keep(prepared)
+            record(
+                START_RUN.name,
+                actor,
+                subject,
+                reason=wish.reason,
+                details={"runs": len(prepared), "batch": batch_id, "first": prepared[0].run.task_id},
+            )
+    except IntegrityError:
+        return StartedMany(Run.objects.filter(nonce__startswith=f"{batch_id}:").count(), batch_id, created=False)
+    return StartedMany(len(prepared), batch_id, created=True)
+
+
+def _prepare(
+    job: Job, values: Mapping[str, Any], actor: Actor, source: Source, wish: Wish, positional: Sequence[Any] = ()
+) -> _Prepared:
+    objects: list[Model] = []
+    if job.parameters is not None:
+        call, typed = job.parameters.check(values)
+        objects = job.parameters.objects(typed)
+    else:
+        call = Call(list(positional), dict(values))
+    text, exact = encode(call.args, call.kwargs)
     if not exact:
-        raise InvalidArguments({"": "The arguments cannot be kept: too long, or not JSON."})
-    if moment is not None:
-        nonce = f"schedule:{moment.schedule_id}:{moment.due_at.isoformat()}"
-    waits = not_before is not None and not_before > timezone.now()
+        raise InvalidArguments({"": "The arguments cannot be kept: together they are longer than 256,000 characters."})
+    waits = wish.not_before is not None and wish.not_before > timezone.now()
     run = Run(
         task_id=str(uuid.uuid4()),
         task_name=job.name,
@@ -85,33 +197,46 @@ def start_run(
         source=source,
         actor_id=actor.id,
         actor_label=actor.label,
-        reason=reason,
-        nonce=nonce,
-        schedule_id=moment.schedule_id if moment else None,
-        schedule_name=moment.schedule_name if moment else "",
-        due_at=moment.due_at if moment else None,
-        queue=job.queue,
-        not_before=not_before,
+        reason=wish.reason,
+        queue=wish.queue or job.queue,
+        priority=wish.priority,
+        not_before=wish.not_before,
+        based_on=wish.based_on,
         state=State.WAITING if waits else State.ACCEPTED,
-        publish_after=not_before if waits else Now(),
+        publish_after=wish.not_before if waits else Now(),
     )
     run.root_id = run.task_id
-    try:
-        with transaction.atomic():
-            run.save(force_insert=True)
-            if moment is None:
-                record(
-                    START_RUN.name,
-                    actor,
-                    Subject("run", run.task_id, f"{job.title} {run.short_id}"),
-                    reason=reason,
-                    details={"job": job.name, "arguments": kwargs},
-                )
-    except IntegrityError:
-        # Only the nonce can collide: somebody pressed twice, or two beats decided the same moment.
-        earlier = Run.objects.get(nonce=nonce)
-        if (earlier.task_name, earlier.arguments, earlier.actor_id) != (run.task_name, run.arguments, run.actor_id):
-            raise FormReused(earlier.task_id) from None
-        return Started(earlier, created=False)
-    run.refresh_from_db()
-    return Started(run, created=True)
+    return _Prepared(run, objects)
+
+
+def _keep(prepared: Sequence[_Prepared]) -> None:
+    if len(prepared) == 1:
+        prepared[0].run.save(force_insert=True)
+    else:
+        Run.objects.bulk_create([one.run for one in prepared], batch_size=500)
+    RunObject.objects.bulk_create(
+        [
+            RunObject(run=one.run, model=o._meta.label_lower, key=str(o.pk), label=str(o)[:255])
+            for one in prepared
+            for o in {(type(o), o.pk): o for o in one.objects}.values()
+        ],
+        batch_size=500,
+    )
+
+
+def _asked(job: Job, run: Run) -> tuple[Any, ...]:
+    """What makes two submissions the same wish; a secret is encrypted anew each time and cannot be compared."""
+    arguments = hide(run.arguments, job.parameters.secrets) if job.parameters else run.arguments
+    return run.task_name, arguments, run.actor_id, run.queue, run.priority, run.not_before
+
+
+def _details(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
+    arguments = hide(run.arguments, job.parameters.secrets if job.parameters else frozenset())
+    details: dict[str, Any] = {"job": job.name, "arguments": arguments}
+    if wish.queue and wish.queue != job.queue:
+        details["queue"] = wish.queue
+    if wish.priority is not None:
+        details["priority"] = wish.priority
+    if wish.not_before is not None:
+        details["not_before"] = wish.not_before.isoformat()
+    return details

@@ -29,8 +29,14 @@ class Verb:
 
 START_RUN = Verb("start_run", "ran", "jobs.run_job", "You may not run jobs; ask for the role Operator.")
 OPEN_FILE = Verb("open_file", "opened a file of", "jobs.view_run", "You may not see runs; ask for the role Viewer.")
+RESET_ADMIN = Verb(
+    "reset_admin", "gave a new password to", "auth.change_user", "You may not change users; ask for a superuser."
+)
 
-VERBS: dict[str, Verb] = {verb.name: verb for verb in (START_RUN, OPEN_FILE)}
+SAVE_PRESET = Verb("save_preset", "saved the preset", "jobs.run_job", START_RUN.sentence)
+DELETE_PRESET = Verb("delete_preset", "deleted the preset", "jobs.run_job", START_RUN.sentence)
+
+VERBS: dict[str, Verb] = {verb.name: verb for verb in (START_RUN, OPEN_FILE, RESET_ADMIN, SAVE_PRESET, DELETE_PRESET)}
 
 
 def require(verb: Verb, actor: Actor, subject: Subject, *permissions: str) -> None:

@@ -3,6 +3,7 @@
 from .attempt import Attempt
 from .audit import AuditEvent
 from .lease import Lease
-from .run import Run, RunFile
+from .preset import Preset
+from .run import Run, RunFile, RunObject
 
-__all__ = ["Attempt", "AuditEvent", "Lease", "Run", "RunFile"]
+__all__ = ["Attempt", "AuditEvent", "Lease", "Preset", "Run", "RunFile", "RunObject"]

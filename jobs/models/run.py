@@ -35,6 +35,8 @@ class Run(models.Model):
     schedule_name = models.CharField(max_length=255, blank=True)
     due_at = models.DateTimeField(null=True)
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries_by_staff")
+    #: The id of the run whose values the form was filled from.
+    based_on = models.CharField(max_length=255, blank=True)
     root_id = models.CharField(max_length=255, blank=True)
     parent_id = models.CharField(max_length=255, blank=True)
 
@@ -129,3 +131,21 @@ class RunFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RunObject(models.Model):
+    """One object that a run is about: a link both ways, and a label that outlives the object."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="objects_of")
+    #: `app_label.model_name`, as in `Model._meta.label_lower`.
+    model = models.CharField(max_length=255)
+    key = models.CharField(max_length=255)
+    label = models.CharField(max_length=255)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint("run", "model", "key", name="run_object_once")]
+        indexes = [models.Index(fields=["model", "key", "-run"], name="runs_by_object")]
+
+    def __str__(self) -> str:
+        return self.label

@@ -41,23 +41,24 @@ class ConsoleTask(Task):
         request.update(started_at=time.time(), started_clock=time.monotonic())
         if n is not None:
             claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
-        parameters = find_job(self.name).parameters if not self.name.startswith("celery.") else None
-        if parameters is not None and not args:
-            # The tracer passes this very dict to the body, and Celery would publish it again on a retry: keep the
-            # message's own values for that (signature_from_request).
-            request.update(message_kwargs=dict(kwargs))
-            typed = parameters.to_python(kwargs)
+        if self.name.startswith("celery."):
+            return
+        job = find_job(self.name)
+        # A plain task that code published receives what code sent, untouched.
+        if job.parameters is not None and (job.declared or n is not None):
+            # The tracer passes this very list and dict to the body. The request keeps what the message said: a retry
+            # publishes it, and the stored result shows it; neither may see a secret or an object.
+            request.update(args=list(args), kwargs=dict(kwargs))
+            call = job.parameters.to_python(args, kwargs)
+            args[:] = call.args
             kwargs.clear()
-            kwargs.update(typed)
+            kwargs.update(call.kwargs)
 
     def signature_from_request(
         self, request: Any = None, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any
     ) -> Any:
-        """What an automatic retry publishes: the arguments as the message brought them, never the typed values."""
+        """What an automatic retry publishes; noted here is when, for the fact that tells of the retry."""
         request = self.request if request is None else request
-        original = request.get("message_kwargs")
-        if kwargs is None and original is not None:
-            kwargs = original
         if (countdown := options.get("countdown")) is not None:
             request.update(retry_eta=time.time() + countdown)
         elif (eta := options.get("eta")) is not None:

@@ -13,7 +13,7 @@ from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
 from jobs.ledger.audit import Actor
 from jobs.ledger.selectors import run_page
-from jobs.ledger.start import start_run
+from jobs.ledger.start import Wish, start_run
 from jobs.models import Attempt, Run
 from jobs.states import Source, State
 from tests import jobs_under_test as under_test
@@ -22,7 +22,9 @@ from tests.e2e.processes import Stack, wait_for
 
 
 def test_a_job_runs_once_and_its_record_is_whole(stack: Stack, actor: Actor) -> None:
-    started = start_run(find_job(under_test.add.name), {"a": 20, "b": 22}, actor=actor, reason="to see it work")
+    started = start_run(
+        find_job(under_test.add.name), {"a": 20, "b": 22}, actor=actor, wish=Wish(reason="to see it work")
+    )
     run = finished(started.run.task_id)
 
     assert (run.state, run.attempt, run.worker, run.queue) == (State.SUCCEEDED, 1, "default@tests", "default")
@@ -108,7 +110,7 @@ def test_a_wrong_argument_starts_nothing(stack: Stack, actor: Actor) -> None:
 
 def test_a_run_waits_for_its_time_in_the_database(stack: Stack, actor: Actor) -> None:
     soon = datetime.fromtimestamp(datetime.now(UTC).timestamp() + 2, UTC)
-    started = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor, not_before=soon)
+    started = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor, wish=Wish(not_before=soon))
 
     assert started.run.state == State.WAITING
     run = finished(started.run.task_id)

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import Field
+from pydantic import AwareDatetime, Field, SecretStr
 
-from jobs.catalog.parameters import Kind, Parameters
+from jobs.catalog.fields import Kind
+from jobs.catalog.hints import SECRET_PREFIX
+from jobs.catalog.parameters import Call, Parameters
 from jobs.errors import ConfigurationError, InvalidArguments
+
+
+class Colour(Enum):
+    RED = "r"
+    DEEP_BLUE = "b"
 
 
 def sample(
@@ -25,24 +36,108 @@ def sample(
 ) -> None: ...
 
 
+def every_kind(
+    when: datetime,
+    lasts: timedelta,
+    price: Decimal,
+    key: UUID,
+    colour: Colour,
+    colours: list[Colour],
+    days: list[date],
+    share: float,
+    secret: SecretStr,
+    text: Annotated[str, Field(max_length=5000)],
+    anything: Any = None,
+    odd: int | str = 1,
+) -> None: ...
+
+
 def test_fields_tell_a_form_what_to_ask() -> None:
     fields = {field.name: field for field in Parameters(sample).fields}
     assert (fields["day"].label, fields["day"].help, fields["day"].kind) == ("From", "First day.", Kind.DATE)
     assert (fields["count"].minimum, fields["count"].maximum, fields["count"].required) == (1, 10, True)
-    assert (fields["mode"].choices, fields["mode"].default) == (("fast", "full"), "fast")
+    assert [choice.value for choice in fields["mode"].choices] == ["fast", "full"]
+    assert fields["mode"].default == "fast"
     assert [fields[n].kind for n in ("note", "loud", "extra")] == [Kind.TEXT, Kind.SWITCH, Kind.JSON]
-    assert not fields["note"].required
+    assert (fields["note"].required, fields["note"].nullable, fields["loud"].nullable) == (False, True, False)
+    assert fields["extra"].note == "Typed in as JSON; checked as dict[str, int]."
 
 
-@given(st.dates(), st.integers(1, 10), st.sampled_from(["fast", "full"]), st.none() | st.text())
+def test_every_kind_is_told_apart() -> None:
+    fields = {field.name: field for field in Parameters(every_kind).fields}
+    assert {name: field.kind for name, field in fields.items()} == {
+        "when": Kind.MOMENT,
+        "lasts": Kind.DURATION,
+        "price": Kind.DECIMAL,
+        "key": Kind.UUID,
+        "colour": Kind.CHOICE,
+        "colours": Kind.CHOICES,
+        "days": Kind.LINES,
+        "share": Kind.NUMBER,
+        "secret": Kind.SECRET,
+        "text": Kind.LONG_TEXT,
+        "anything": Kind.JSON,
+        "odd": Kind.JSON,
+    }
+    assert [(c.text, c.label) for c in fields["colour"].choices] == [("r", "Red"), ("b", "Deep blue")]
+
+
+@given(st.dates(), st.integers(1, 10), st.sampled_from(["fast", "full"]), st.none() | st.text(max_size=50))
 def test_what_the_body_receives_equals_what_was_entered(day: date, count: int, mode: str, note: str | None) -> None:
     parameters = Parameters(sample)
-    message = parameters.to_json({"day": day, "count": count, "mode": mode, "note": note})
-    received = parameters.to_python(message)
-    assert {k: received[k] for k in ("day", "count", "mode", "note")} == {
-        "day": day, "count": count, "mode": mode, "note": note,
-    }  # fmt: skip
+    entered = {"day": day, "count": count, "mode": mode, "note": note}
+    sent = parameters.to_json(entered)
+    received = parameters.to_python(sent.args, json.loads(json.dumps(sent.kwargs))).kwargs
+    assert {name: received[name] for name in entered} == entered
     assert type(received["day"]) is date
+
+
+#: A hint, a strategy for its values, and whether None may stand in.
+ZONES = st.builds(lambda minutes: timezone(timedelta(minutes=minutes)), st.integers(-12 * 60, 14 * 60))
+HINTS: dict[Any, st.SearchStrategy[Any]] = {
+    int: st.integers(),
+    bool: st.booleans(),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    str: st.text(max_size=30),
+    date: st.dates(),
+    AwareDatetime: st.datetimes(timezones=ZONES),
+    timedelta: st.timedeltas(timedelta(days=-9999), timedelta(days=9999)),
+    Decimal: st.decimals(allow_nan=False, allow_infinity=False, places=4),
+    UUID: st.uuids(),
+    Colour: st.sampled_from(Colour),
+    list[int]: st.lists(st.integers(), max_size=4),
+    list[str]: st.lists(st.text(max_size=5), max_size=4),
+    list[Colour]: st.lists(st.sampled_from(Colour), max_size=4),
+    dict[str, int]: st.dictionaries(st.text(max_size=5), st.integers(), max_size=3),
+}
+
+
+@given(st.data())
+def test_a_generated_signature_brings_back_what_it_was_given(data: st.DataObject) -> None:
+    hints = data.draw(st.lists(st.sampled_from(list(HINTS)), min_size=1, max_size=6))
+    optional = data.draw(st.lists(st.booleans(), min_size=len(hints), max_size=len(hints)))
+    positional = data.draw(st.integers(0, len(hints)))
+    names = [f"a{number}" for number in range(len(hints))]
+    spelled = ", ".join([*names[:positional], *(["/"] if positional else []), *names[positional:]])
+    namespace: dict[str, Any] = {}
+    exec(f"def generated({spelled}): ...", namespace)  # noqa: S102
+    function = namespace["generated"]
+    function.__module__ = __name__
+    function.__annotations__ = {
+        name: (hint | None if may_be_none and not isinstance(hint, str) else hint)
+        for name, hint, may_be_none in zip(names, hints, optional, strict=True)
+    }
+    values = {
+        name: data.draw(st.none() | HINTS[hint] if may_be_none else HINTS[hint])
+        for name, hint, may_be_none in zip(names, hints, optional, strict=True)
+    }
+    parameters = Parameters(function)
+    sent = parameters.to_json(values)
+    over_the_wire = json.loads(json.dumps([sent.args, sent.kwargs]))
+    received = parameters.bind(*over_the_wire)
+    typed = parameters.typed(received)
+    assert typed == values
+    assert [type(typed[name]) for name in names] == [type(values[name]) for name in names]
 
 
 def test_each_wrong_value_is_named_by_its_field() -> None:
@@ -53,6 +148,29 @@ def test_each_wrong_value_is_named_by_its_field() -> None:
     assert str(refused.value).startswith("Nothing was started: 4 fields to correct")
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "NaN", "-Infinity"])
+def test_what_json_cannot_carry_is_refused(value: object) -> None:
+    def share(x: float) -> None: ...
+
+    share.__annotations__ = {"x": float}
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(share).to_json({"x": value})
+    assert set(refused.value.fields) == {"x"}
+
+
+def test_a_secret_travels_encrypted() -> None:
+    def connect(password: SecretStr, token: str) -> None: ...
+
+    connect.__annotations__ = {"password": SecretStr, "token": str}
+    parameters = Parameters(connect, secrets=["token"])
+    sent = parameters.to_json({"password": "canary-1", "token": "canary-2"})
+    assert "canary" not in repr(sent)
+    assert all(value.startswith(SECRET_PREFIX) for value in sent.kwargs.values())
+    received = parameters.to_python(sent.args, sent.kwargs).kwargs
+    assert (received["password"].get_secret_value(), received["token"]) == ("canary-1", "canary-2")
+    assert parameters.secrets == {"password", "token"}
+
+
 def test_a_bound_task_does_not_ask_for_itself() -> None:
     def bound(self: Any, at: datetime) -> None: ...
 
@@ -61,18 +179,54 @@ def test_a_bound_task_does_not_ask_for_itself() -> None:
     assert [field.name for field in Parameters(bound, bound=True).fields] == ["at"]
 
 
-@pytest.mark.parametrize("kind", ["positional-only", "variadic positional", "variadic keyword"])
-def test_a_parameter_without_a_name_is_refused_when_the_job_is_declared(kind: str) -> None:
-    def positional(a: Any, /) -> None: ...
-    def variadic(*a: Any) -> None: ...
-    def keywords(**a: Any) -> None: ...
+def _spread(first: Any, *rest: Any, flag: Any = True, **more: Any) -> None: ...
+def _positional(a: Any, b: Any = 2, /) -> None: ...
+def _awkward(copy: Any, json: Any, model_fields: Any = 0) -> None: ...
 
-    functions: dict[str, Callable[..., Any]] = {
-        "positional-only": positional,
-        "variadic positional": variadic,
-        "variadic keyword": keywords,
-    }
-    function = functions[kind]
-    function.__annotations__ = {}
-    with pytest.raises(ConfigurationError, match=kind):
-        Parameters(function)
+
+@pytest.mark.parametrize(
+    ("function", "values", "call"),
+    [
+        (_spread, {"first": 1}, Call([], {"first": 1, "flag": True})),
+        (_spread, {"first": 1, "rest": [2], "more": {"x": 3}}, Call([1, 2], {"flag": True, "x": 3})),
+        (_positional, {"a": 1}, Call([1, 2], {})),
+        (_awkward, {"copy": 1, "json": 2}, Call([], {"copy": 1, "json": 2, "model_fields": 0})),
+    ],
+)
+def test_every_kind_of_parameter_reaches_its_place(
+    function: Callable[..., Any], values: dict[str, Any], call: Call
+) -> None:
+    parameters = Parameters(function)
+    sent = parameters.to_json(values)
+    assert sent == call
+    function(*sent.args, **sent.kwargs)
+    assert parameters.to_python(sent.args, sent.kwargs) == call
+
+
+def test_defaults_without_hints_tell_the_kind() -> None:
+    def unhinted(count=3, name="x", loud=True, other=None): ...  # type: ignore[no-untyped-def]
+
+    assert [field.kind for field in Parameters(unhinted).fields] == [
+        Kind.WHOLE_NUMBER, Kind.TEXT, Kind.SWITCH, Kind.JSON,
+    ]  # fmt: skip
+
+
+def test_a_hint_that_cannot_be_checked_names_its_parameter() -> None:
+    def strange(good: int, bad: object) -> None: ...
+
+    strange.__annotations__ = {"good": int, "bad": type("Opaque", (), {})}
+    with pytest.raises(ConfigurationError, match="type of the parameter bad cannot be checked"):
+        Parameters(strange)
+
+
+def test_a_hint_that_cannot_be_resolved_says_what_to_do() -> None:
+    def strange(a: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(ConfigurationError, match="outside `if TYPE_CHECKING`"):
+        Parameters(strange)
+
+
+def test_arguments_that_do_not_fit_the_signature_are_refused() -> None:
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(sample).to_python([1, 2, 3, 4, 5, 6, 7], {})
+    assert refused.value.fields[""].startswith("The arguments do not fit the parameters")

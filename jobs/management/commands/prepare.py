@@ -6,12 +6,13 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.urls import reverse
 
-#: In `fixtures/`, loaded at each start; each can be loaded again.
+#: In `fixtures/`, loaded into a database that has no roles.
 FIXTURES = ("roles.json",)
 
 
@@ -27,8 +28,12 @@ class Command(BaseCommand):
             connection.ensure_connection()
             call_command("migrate", verbosity=0, interactive=False)
             folder = Path(settings.BASE_DIR) / "fixtures"
-            for name in FIXTURES:
-                call_command("loaddata", str(folder / name), verbosity=0)
+            # Once: what people changed in the roles since stays as they want it.
+            if not Group.objects.exists():
+                for name in FIXTURES:
+                    call_command("loaddata", str(folder / name), verbosity=0)
+            # WhiteNoise warns of a missing folder at each start, although the files come from the packages.
+            Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
             has_admin = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).exists()
         except DatabaseError as error:
             raise CommandError(_sentence(error)) from None

@@ -1,0 +1,182 @@
+"""Type hints of our own: a Django model, a file, a secret; how each is checked, travels, and comes back.
+
+A model object travels as its key, a file as its name in the storage, a secret encrypted. pydantic sees them through the
+annotations below, which stand in for the hints that authors write.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import types
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from cryptography.fernet import Fernet, InvalidToken
+from django.conf import settings
+from django.core.exceptions import SuspiciousFileOperation, ValidationError
+from django.core.files.base import File as StoredFile
+from django.core.files.storage import default_storage
+from django.db.models import Model
+from pydantic import AwareDatetime, SecretStr
+from pydantic_core import PydanticCustomError, core_schema
+
+SECRET_PREFIX = "encrypted:"  # noqa: S105
+MAX_LISTED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a person uploaded, as the job's body receives it."""
+
+    path: str
+    name: str
+    size: int
+
+    def open(self) -> StoredFile:
+        """Open it for reading, in binary mode; use it in a `with` block."""
+        return default_storage.open(self.path)
+
+
+class ModelHint:
+    """Stands in for the hint `SomeModel` or `list[SomeModel]`: accepts objects or keys, travels as keys."""
+
+    def __init__(self, model: type[Model], *, many: bool) -> None:
+        self.model = model
+        self.many = many
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._objects if self.many else self._object,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda value: [o.pk for o in value] if self.many else value.pk
+            ),
+        )
+
+    def _object(self, value: Any) -> Model:
+        return self._objects([value])[0]
+
+    def _objects(self, value: Any) -> list[Model]:
+        given = list(value) if isinstance(value, (list, tuple)) or hasattr(value, "iterator") else [value]
+        if len(given) > MAX_LISTED:
+            raise PydanticCustomError("too_many", "At most 10,000 can be chosen")
+        keys = [self._key(item) for item in given]
+        found = self.model._default_manager.in_bulk(keys)
+        missing = [str(key) for key in keys if key not in found]
+        if missing:
+            name = str(self.model._meta.verbose_name)
+            shown = ", ".join(missing[:5])
+            raise PydanticCustomError("gone", f"The {name} {shown} does not exist any more; choose another")
+        return [found[key] for key in keys]
+
+    def _key(self, item: Any) -> Any:
+        if isinstance(item, Model):
+            return item.pk
+        key = self.model._meta.pk
+        assert key is not None
+        try:
+            return key.to_python(item)
+        except (ValidationError, TypeError, ValueError):
+            raise PydanticCustomError("no_key", f"Choose a {self.model._meta.verbose_name}") from None
+
+
+class FileHint:
+    """Stands in for the hint `File`: a file in the default storage."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._file,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda file: {"path": file.path, "name": file.name, "size": file.size}
+            ),
+        )
+
+    @staticmethod
+    def _file(value: Any) -> File:
+        if isinstance(value, File):
+            return value
+        if isinstance(value, dict) and {"path", "name", "size"} <= value.keys():
+            file = File(str(value["path"]), str(value["name"]), int(value["size"]))
+            if not _is_kept(file.path):
+                raise PydanticCustomError("gone", f"The file {file.name} is not kept any more; upload it again")
+            return file
+        raise PydanticCustomError("no_file", "Choose a file")
+
+
+def _is_kept(path: str) -> bool:
+    try:
+        return default_storage.exists(path)
+    except SuspiciousFileOperation:  # outside of the storage
+        return False
+
+
+class SecretHint:
+    """Stands in for the hint `SecretStr`: travels and is kept encrypted with a key that is made from SECRET_KEY.
+
+    Args:
+        plain: the body receives `str`, for a parameter that only the job's declaration calls secret.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.plain = plain
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._revealed if self.plain else self._secret,
+            serialization=core_schema.plain_serializer_function_ser_schema(_encrypted),
+        )
+
+    def _revealed(self, value: Any) -> str:
+        return self._secret(value).get_secret_value()
+
+    @staticmethod
+    def _secret(value: Any) -> SecretStr:
+        if isinstance(value, SecretStr):
+            return value
+        if not isinstance(value, str) or not value:
+            raise PydanticCustomError("no_secret", "Enter the secret")
+        if not value.startswith(SECRET_PREFIX):
+            return SecretStr(value)
+        try:
+            return SecretStr(_cipher().decrypt(value.removeprefix(SECRET_PREFIX).encode()).decode())
+        except InvalidToken:
+            raise PydanticCustomError("old_secret", "It was kept under another SECRET_KEY; enter it again") from None
+
+
+def _encrypted(secret: SecretStr | str) -> str:
+    text = secret if isinstance(secret, str) else secret.get_secret_value()
+    return SECRET_PREFIX + _cipher().encrypt(text.encode()).decode()
+
+
+@cache
+def _cipher() -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(b"secrets:" + settings.SECRET_KEY.encode()).digest()))
+
+
+def understood(hint: Any) -> Any:
+    """The hint with ours in place of models, files and secrets, at any depth of Optional and Annotated."""
+    origin = get_origin(hint)
+    if origin is Annotated:
+        inner, *notes = get_args(hint)
+        return Annotated[understood(inner), *notes]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(understood(member) for member in get_args(hint))]  # noqa: UP007
+    if origin is list and (members := get_args(hint)):
+        if is_model(members[0]):
+            return Annotated[list[Any], ModelHint(members[0], many=True)]
+        return list[understood(members[0])]  # type: ignore[misc]
+    if is_model(hint):
+        return Annotated[Any, ModelHint(hint, many=False)]
+    if hint is File:
+        return Annotated[Any, FileHint()]
+    if hint is SecretStr:
+        return Annotated[Any, SecretHint()]
+    if hint is datetime:
+        return AwareDatetime  # a moment without a zone is none
+    return hint
+
+
+def is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and issubclass(hint, Model)

@@ -1,0 +1,58 @@
+"""Presets: values of a form under a name."""
+
+import pytest
+
+from jobs.catalog.registry import Job, find_job
+from jobs.errors import InvalidArguments, NotPermitted
+from jobs.ledger.audit import Actor
+from jobs.ledger.presets import delete_preset, save_preset
+from jobs.ledger.refill import refill
+from jobs.models import AuditEvent, Preset
+from tests import jobs_under_test as under_test
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def echo() -> Job:
+    return find_job(under_test.echo_types.name)
+
+
+def test_a_preset_fills_the_form_and_keeps_no_secret(echo: Job, olga: Actor) -> None:
+    preset = save_preset(echo, " Month end ", {"day": "2026-10-31", "whole": "7", "pin": "canary"}, actor=olga)
+
+    assert (preset.name, preset.owner_label) == ("Month end", "Olga Berg")
+    assert "canary" not in repr(preset.values) and "pin" not in preset.values
+    assert echo.parameters is not None
+    filled = refill(preset.values, echo.parameters)
+    assert (filled.values["day"], filled.values["whole"], filled.problems) == ("2026-10-31", 7, {})
+    assert AuditEvent.objects.get().verb == "save_preset"
+
+
+def test_the_same_name_replaces(echo: Job, olga: Actor) -> None:
+    for whole in (1, 2):
+        save_preset(echo, "Same", {"whole": whole}, actor=olga)
+    assert Preset.objects.get().values["whole"] == 2
+
+
+@pytest.mark.parametrize("name", ["", "  ", "x" * 101])
+def test_a_name_is_needed(echo: Job, olga: Actor, name: str) -> None:
+    with pytest.raises(InvalidArguments):
+        save_preset(echo, name, {}, actor=olga)
+
+
+def test_wrong_values_are_not_kept(echo: Job, olga: Actor) -> None:
+    with pytest.raises(InvalidArguments):
+        save_preset(echo, "Wrong", {"whole": "many"}, actor=olga)
+    assert not Preset.objects.exists()
+
+
+def test_who_may_not_run_may_not_keep_or_remove(echo: Job, olga: Actor, vito: Actor) -> None:
+    preset = save_preset(echo, "Kept", {}, actor=olga)
+    with pytest.raises(NotPermitted):
+        save_preset(echo, "Mine", {}, actor=vito)
+    with pytest.raises(NotPermitted):
+        delete_preset(preset, echo, actor=vito)
+    delete_preset(preset, echo, actor=olga)
+    assert not Preset.objects.exists()
+    assert AuditEvent.objects.filter(verb="delete_preset", outcome="done").count() == 1
