@@ -1,4 +1,190 @@
-"""The state of the machinery for every page: whether the recorder works, and what the workers say."""
+"""The state of the machinery for every page: whether recorder and beat work, and what Redis and the workers say."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+
+from jobs.fleet.workers import Fleet, read_fleet
+from jobs.ledger.leases import Holding, holdings
+
+from .words import duration, plural
+
+RECORDER, BEAT = "recorder", "beat"
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that needs a look: one fact, what follows from it, and what to do.
+
+    Attributes:
+        tone: bad or warn.
+        on_every_page: shown as a banner wherever one looks, not on the Overview alone.
+        still_works: what goes on without it; "" where nothing stops.
+    """
+
+    tone: str
+    icon: str
+    fact: str
+    consequence: str
+    remedy: str
+    still_works: str = ""
+    on_every_page: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One word of the machinery line: its tone is ok, warn, bad or unknown."""
+
+    name: str
+    tone: str
+    icon: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machinery:
+    """What was read for one page: the workers' beacons, the leases, and how long the database took to tell."""
+
+    fleet: Fleet
+    leases: dict[str, Holding]
+    database_seconds: float
+    read_at: datetime
+
+    @property
+    def live(self) -> bool:
+        """Whether the numbers of this page are of now."""
+        return self.fleet.known
+
+    @property
+    def read_words(self) -> str:
+        """When Redis was last read: completes "Live · …"."""
+        if self.fleet.known:
+            return "read now"
+        return f"read {duration(self.fleet.silent_for)} ago" if self.fleet.silent_for is not None else "never read"
+
+    def alive(self, name: str) -> bool:
+        """Whether somebody holds the lease `name`."""
+        return name in self.leases and self.leases[name].alive
+
+    def last_seen(self, name: str) -> str:
+        """When the holder of the lease `name` last renewed it, in words."""
+        if name not in self.leases:
+            return "never seen"
+        return f"last seen {duration(self.leases[name].renewed_ago)} ago"
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong with the machinery, worst first."""
+        found = [self._recorder_gone(), self._redis_away(), self._no_worker(), self._beat_gone()]
+        return tuple(trouble for trouble in found if trouble is not None)
+
+    @property
+    def banners(self) -> tuple[Trouble, ...]:
+        """What every page must say."""
+        return tuple(trouble for trouble in self.troubles if trouble.on_every_page)
+
+    def _recorder_gone(self) -> Trouble | None:
+        if self.alive(RECORDER):
+            return None
+        return Trouble(
+            tone="bad",
+            icon="history_toggle_off",
+            fact=f"No recorder is alive ({self.last_seen(RECORDER)}).",
+            consequence="What you start now is accepted and waits; what workers finish is not shown yet.",
+            remedy="Start it with: python manage.py recorder",
+            still_works="Starting jobs, looking, searching and downloads work. Workers finish what they have. Nothing "
+            "is lost: when a recorder is back, it publishes what waits and catches up with what happened.",
+            on_every_page=True,
+        )
+
+    def _redis_away(self) -> Trouble | None:
+        if self.fleet.known:
+            return None
+        since = f" for {duration(self.fleet.silent_for)}" if self.fleet.silent_for is not None else ""
+        return Trouble(
+            tone="bad",
+            icon="cloud_off",
+            fact=f"Redis has not answered{since}.",
+            consequence="What you start now is accepted and runs when it is back.",
+            remedy="See that Redis runs and that REDIS_URL names it.",
+            still_works="Starting jobs, looking, searching and downloads work. What comes from the database is of now; "
+            "what only Redis knows, such as the workers, is shown as unknown.",
+            on_every_page=True,
+        )
+
+    def _no_worker(self) -> Trouble | None:
+        if not self.fleet.known or self.fleet.beacons:
+            return None
+        return Trouble(
+            tone="bad",
+            icon="person_off",
+            fact="No worker has been heard.",
+            consequence="Nothing will run.",
+            remedy="Start one with: celery -A opsconsole worker",
+        )
+
+    def _beat_gone(self) -> Trouble | None:
+        if self.alive(BEAT):
+            return None
+        return Trouble(
+            tone="warn",
+            icon="event_busy",
+            fact=f"No beat is alive ({self.last_seen(BEAT)}).",
+            consequence="Schedules do not fire; what you start by hand runs.",
+            remedy="Start it with: celery -A opsconsole beat",
+        )
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The machinery line of the Overview."""
+        return (
+            _part("Redis", self.fleet.known, "answers" if self.fleet.known else self.read_words),
+            _part("Database", True, f"{max(self.database_seconds * 1000, 1):.0f} ms"),
+            self._lease_part("Recorder", RECORDER),
+            self._lease_part("Beat", BEAT),
+            self._workers_part(),
+        )
+
+    def _lease_part(self, title: str, name: str) -> Part:
+        if self.alive(name):
+            return _part(title, True, f"seen {duration(self.leases[name].renewed_ago)} ago")
+        return _part(title, False, self.last_seen(name))
+
+    def _workers_part(self) -> Part:
+        fleet = self.fleet
+        if not fleet.known:
+            return Part("Workers", "unknown", "question_mark", "unknown")
+        if not fleet.beacons:
+            return _part("Workers", False, "none heard")
+        heard = f"{len(fleet.beacons):,} heard, last {duration(max(fleet.oldest_beat, 0.0))} ago"
+        return _part("Workers", True, f"{heard}, {fleet.busy:,} of {plural(fleet.slots, 'slot')} in use")
+
+
+def _part(name: str, well: bool, text: str) -> Part:
+    return Part(name, "ok" if well else "bad", "check_circle" if well else "error", text)
+
+
+def read_machinery(request: HttpRequest) -> Machinery:
+    """The machinery's state, read once a request: the leases from the database, the beacons in bounded time."""
+    known: Machinery | None = getattr(request, "_oc_machinery", None)
+    if known is None:
+        before = time.perf_counter()
+        leases = holdings()
+        seconds = time.perf_counter() - before
+        known = Machinery(read_fleet(), leases, seconds, timezone.now())
+        request._oc_machinery = known  # type: ignore[attr-defined]
+    return known
+
+
 def machinery(request: HttpRequest) -> dict[str, object]:
-    return {}
+    """Context processor: `machinery` for signed-in staff, read only when a template uses it."""
+    user = getattr(request, "user", None)
+    if user is None or not (user.is_authenticated and user.is_staff):
+        return {}
+    return {"machinery": SimpleLazyObject(lambda: read_machinery(request))}

@@ -1,4 +1,85 @@
-"""Unfold's settings: title, colours, sidebar."""
+"""Unfold's settings: title, colours, sidebar. Callbacks are dotted paths, so that nothing is imported here."""
+
 from typing import Any
 
-UNFOLD: dict[str, Any] = {"SITE_TITLE": "Operations"}
+from django.urls import reverse_lazy
+
+#: Indigo, apart from the tones of the states: it means "you can act here". Unfold draws links in dark with 500.
+PRIMARY = {
+    "50": "oklch(96.2% .018 272.314)",
+    "100": "oklch(93% .034 272.788)",
+    "200": "oklch(87% .065 274.039)",
+    "300": "oklch(78.5% .115 274.713)",
+    "400": "oklch(72% .14 275.5)",
+    "500": "oklch(67.3% .17 276.5)",
+    "600": "oklch(51.1% .262 276.966)",
+    "700": "oklch(45.7% .24 277.023)",
+    "800": "oklch(39.8% .195 277.366)",
+    "900": "oklch(35.9% .144 278.697)",
+    "950": "oklch(25.7% .09 281.288)",
+}
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Operations",
+    "SITE_HEADER": "Operations",
+    "SITE_SYMBOL": "bolt",
+    "SITE_URL": None,
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "admin_ext.sidebar.favicon"}],
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "ENVIRONMENT": "admin_ext.sidebar.environment",
+    "DASHBOARD_CALLBACK": "admin_ext.overview.overview",
+    "STYLES": ["admin_ext.sidebar.stylesheet"],
+    "SCRIPTS": ["admin_ext.sidebar.script"],
+    "COLORS": {"primary": PRIMARY},
+    "SIDEBAR": {
+        "show_search": False,
+        "navigation": [
+            {
+                "items": [
+                    {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    {
+                        "title": "Jobs",
+                        "icon": "play_circle",
+                        "link": reverse_lazy("admin:jobs_catalog"),
+                        "permission": "admin_ext.sidebar.may_see_jobs",
+                        "active": "admin_ext.sidebar.jobs_is_current",
+                    },
+                    {
+                        "title": "Runs",
+                        "icon": "list_alt",
+                        "link": reverse_lazy("admin:jobs_run_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_runs",
+                        "active": "admin_ext.sidebar.runs_is_current",
+                        "badge": "admin_ext.sidebar.running_badge",
+                        "badge_variant": "info",
+                    },
+                    {
+                        "title": "Audit",
+                        "icon": "receipt_long",
+                        "link": reverse_lazy("admin:jobs_auditevent_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_audit",
+                    },
+                ],
+            },
+            {
+                "title": "Administration",
+                "separator": True,
+                "items": [
+                    {
+                        "title": "Users",
+                        "icon": "group",
+                        "link": reverse_lazy("admin:auth_user_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_users",
+                    },
+                    {
+                        "title": "Roles",
+                        "icon": "badge",
+                        "link": reverse_lazy("admin:auth_group_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_roles",
+                    },
+                ],
+            },
+        ],
+    },
+}

@@ -8,3 +8,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
+
+handler403 = "admin_ext.errors.refused"
+handler404 = "admin_ext.errors.not_found"

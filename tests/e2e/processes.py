@@ -113,6 +113,7 @@ class Stack:
         worker = [*celery, "worker", "-l", "INFO", "-c", "2", "--without-gossip", "--without-mingle"]
         python = sys.executable
         gunicorn = [str(BIN / "gunicorn"), "opsconsole.wsgi", "--bind", f"127.0.0.1:{self.port}", "--threads", "4"]
+        gunicorn += ["--no-control-socket"]
         self.redis = Daemon("redis", redis, logs, self.env, "ready to accept connections")
         self.worker = Daemon("worker", [*worker, "-n", "default@tests"], logs, self.env, "ready.")
         self.recorder = Daemon("recorder", [python, "manage.py", "recorder"], logs, self.env, "leads.")

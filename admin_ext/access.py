@@ -1,0 +1,39 @@
+"""Who is signed in, as the domain sees them, and what they may see."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from jobs.ledger.audit import Actor
+
+VIEW_RUN = "jobs.view_run"
+RUN_JOB = "jobs.run_job"
+VIEW_AUDIT = "jobs.view_auditevent"
+SEE_RUNS_REFUSED = "You may not see runs; ask for the role Viewer."
+SEE_AUDIT_REFUSED = "You may not see the audit trail; ask for the role Auditor."
+
+
+def person(request: HttpRequest) -> Actor:
+    """The signed-in user as an actor, with the address that the request came from."""
+    return Actor.person(request.user, via="admin", ip=_address(request))
+
+
+def _address(request: HttpRequest) -> str | None:
+    try:
+        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
+    except ValueError:
+        return None  # a server behind a unix socket knows no address
+
+
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether the signed-in user holds `app.codename`."""
+    return request.user.has_perm(permission)
+
+
+def refuse_unless(request: HttpRequest, permission: str, sentence: str) -> None:
+    """Raise PermissionDenied with `sentence` when the signed-in user lacks `permission`."""
+    if not may(request, permission):
+        raise PermissionDenied(sentence)

@@ -1,0 +1,16 @@
+"""What the admin shows: importing these modules registers their pages. What it must not show is taken off."""
+
+from django.apps import apps
+from django.contrib import admin
+
+from . import audit, runs, users
+
+#: Their own pages run tasks for people who may only look (architecture.md, section 7, rule 9).
+REPLACED = ("django_celery_beat", "django_celery_results")
+
+for label in REPLACED:
+    for model in apps.get_app_config(label).get_models():
+        if admin.site.is_registered(model):
+            admin.site.unregister(model)
+
+__all__ = ["audit", "runs", "users"]

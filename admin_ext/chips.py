@@ -1,0 +1,66 @@
+"""One table of states: tone, icon and word of each. Every chip on every page comes from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.models import Attempt, AuditEvent
+from jobs.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """How a state looks: `tone` is ok, bad, warn, live, idle or unknown; `icon` a Material Symbol that Unfold ships."""
+
+    tone: str
+    icon: str
+    word: str
+
+    @property
+    def is_trouble(self) -> bool:
+        """Trouble has fill, calm has none."""
+        return self.tone in {"bad", "warn"}
+
+
+RUN: dict[str, Chip] = {
+    State.WAITING: Chip("idle", "hourglass_empty", "Waiting"),
+    State.ACCEPTED: Chip("idle", "outbox", "Accepted"),
+    State.QUEUED: Chip("idle", "stacks", "Queued"),
+    State.RUNNING: Chip("live", "progress_activity", "Running"),
+    State.RETRYING: Chip("warn", "autorenew", "Retrying"),
+    State.SUCCEEDED: Chip("ok", "check_circle", "Succeeded"),
+    State.FAILED: Chip("bad", "error", "Failed"),
+    State.CANCELLED: Chip("idle", "do_not_disturb_on", "Cancelled"),
+    State.EXPIRED: Chip("idle", "timer_off", "Expired"),
+    State.LOST: Chip("warn", "sensors_off", "Lost"),
+}
+
+ATTEMPT: dict[str, Chip] = {
+    Attempt.Outcome.FAILED: Chip("bad", "error", "Failed"),
+    Attempt.Outcome.RETRIED: Chip("idle", "replay", "Retried"),
+    Attempt.Outcome.LOST: Chip("warn", "sensors_off", "Lost"),
+    Attempt.Outcome.FENCED: Chip("warn", "shield", "Came too late"),
+    Attempt.Outcome.CANCELLED: Chip("idle", "do_not_disturb_on", "Cancelled"),
+}
+
+AUDIT: dict[str, Chip] = {
+    AuditEvent.Outcome.DONE: Chip("ok", "check_circle", "Done"),
+    AuditEvent.Outcome.DENIED: Chip("bad", "block", "Refused"),
+}
+
+UNKNOWN = Chip("unknown", "question_mark", "Unknown")
+
+
+def run_chip(state: str) -> Chip:
+    """The chip of a run's state; UNKNOWN for a text that is no state."""
+    return RUN.get(state, UNKNOWN)
+
+
+def attempt_chip(outcome: str) -> Chip:
+    """The chip of an attempt's outcome."""
+    return ATTEMPT.get(outcome, UNKNOWN)
+
+
+def audit_chip(outcome: str) -> Chip:
+    """The chip of an audit event's outcome."""
+    return AUDIT.get(outcome, UNKNOWN)

@@ -1,0 +1,154 @@
+"""What a run's page says about the run, in words. Nothing here reads the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils import timezone
+
+from jobs.ledger.selectors import RunPage
+from jobs.models import Run
+from jobs.states import Source, State
+
+from .chips import run_chip
+from .words import duration, exact, plural, value
+
+_SOURCES = {
+    Source.CONSOLE: "started by hand in the console",
+    Source.SCHEDULE: "a schedule",
+    Source.RETRY: "a retry by hand",
+    Source.CODE: "published by code",
+    Source.SYSTEM: "the console itself",
+}
+_ENDED = {
+    State.SUCCEEDED: "succeeded",
+    State.FAILED: "failed",
+    State.CANCELLED: "was cancelled",
+    State.EXPIRED: "expired",
+    State.LOST: "was found lost",
+}
+GUARANTEED = "console run: exactly one claim an attempt"
+OBSERVED = "observed run: Celery's own delivery rules"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence under the page's head that explains the state: tone warn, bad or idle."""
+
+    tone: str
+    icon: str
+    fact: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One dot of the state timeline: `status` is done, now, failed or ahead; the notes stand below the clock."""
+
+    label: str
+    status: str
+    at: datetime | None
+    note: str = ""
+    so_far: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a successful run returned: one sentence, or text to be shown as it is."""
+
+    text: str
+    is_sentence: bool
+
+
+def outcome_words(run: Run) -> str:
+    """The state's word, for titles."""
+    return run_chip(run.state).word
+
+
+def ended_words(run: Run) -> str:
+    """The end as a verb of the sentence under the title; "" while the run is active."""
+    return _ENDED.get(State(run.state), "")
+
+
+def steps(page: RunPage) -> tuple[Dot, ...]:
+    """The state timeline with its waits in words."""
+    now = timezone.now()
+    dots = []
+    for step in page.steps:
+        note = "" if step.seconds is None else f"{step.measures} {duration(step.seconds)}".strip()
+        runs = step.status == "now" and page.run.state == State.RUNNING
+        so_far = f"{duration(max((now - step.at).total_seconds(), 0.0))} so far" if runs and step.at else ""
+        dots.append(Dot(step.label, step.status, step.at, note, so_far))
+    return tuple(dots)
+
+
+def notices(page: RunPage) -> tuple[Notice, ...]:
+    """What the state alone does not say."""
+    run, found = page.run, []
+    if run.state == State.LOST:
+        again = (
+            "The job may be run again safely."
+            if page.job and page.job.idempotent
+            else "Look at what it should have done before you run it again."
+        )
+        why = f" ({run.state_note})" if run.state_note else ""
+        found.append(Notice("warn", "sensors_off", f"Its worker vanished{why}; it may have partly run.", again))
+    elif run.state_note:
+        found.append(Notice("idle", "info", f"{run.state_note[:1].upper()}{run.state_note[1:]}.", ""))
+    if run.state == State.WAITING:
+        found.append(Notice("idle", "hourglass_empty", f"It waits until {exact(run.not_before)}.", ""))
+    if run.state == State.ACCEPTED:
+        found.append(Notice("idle", "outbox", "It is accepted and safe.", "The recorder puts it into its queue."))
+    if run.state == State.QUEUED:
+        found.append(Notice("idle", "stacks", f"It waits in the queue {run.queue} for a free worker.", ""))
+    if run.state == State.RETRYING:
+        text = "It is tried again by itself; nobody needs to do anything."
+        found.append(Notice("warn", "autorenew", f"Attempt {run.attempt} ended, another follows.", text))
+    if run.provisional:
+        text = "It may still be corrected by what the worker itself reports."
+        found.append(Notice("idle", "help", "This end was announced by Celery, not by the worker.", text))
+    if run.cancel_requested_at and not run.is_finished:
+        found.append(Notice("idle", "pending", "Cancelling has been asked for.", ""))
+    if run.resolution:
+        found.append(Notice("idle", "task_alt", f"Somebody has decided: {run.resolution}.", ""))
+    if not run.arguments_exact:
+        text = "They were too long, or no JSON. This run cannot be retried as it was."
+        found.append(Notice("idle", "data_object", "The parameters could not be kept whole.", text))
+    return tuple(found)
+
+
+def result_of(page: RunPage) -> Result | None:
+    """The return value of a run that succeeded; None for any other."""
+    if not page.has_result:
+        return None
+    if page.result is None:
+        return Result("It succeeded and returned nothing.", is_sentence=True)
+    text = value(page.result)
+    return Result(text, is_sentence=isinstance(page.result, str) and len(text) <= 300 and "\n" not in text)
+
+
+def facts(page: RunPage) -> list[tuple[str, str]]:
+    """The Facts card: name and value, each in words."""
+    run = page.run
+    rows = [
+        ("Queue", run.queue or "not known"),
+        ("Worker", run.worker or ("none yet" if run.is_active else "none took it")),
+        ("Attempt", str(run.attempt) if run.attempt else "none yet" if run.is_active else "none"),
+        ("Waited", _waited(run)),
+        ("Release", run.release if run.release and run.release != "unknown" else "not known"),
+        ("Source", _SOURCES.get(Source(run.source), run.source)),
+        ("Delivery", GUARANTEED if run.guaranteed else OBSERVED),
+    ]
+    if run.publish_count > 1:
+        rows.append(("Published", plural(run.publish_count, "time")))
+    if run.due_at:
+        rows.append(("Due", exact(run.due_at)))
+    return rows
+
+
+def _waited(run: Run) -> str:
+    asked = max(run.accepted_at, run.not_before or run.accepted_at)
+    if run.started_at is None:
+        return "not started yet" if run.is_active else "never started"
+    return duration(max((run.started_at - asked).total_seconds(), 0.0))

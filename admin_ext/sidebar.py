@@ -1,0 +1,81 @@
+"""Callbacks of `opsconsole.navigation`: what the sidebar and the header ask on each page."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse
+
+from jobs.ledger import lists
+
+from .access import RUN_JOB, VIEW_AUDIT, VIEW_RUN, may
+
+#: Counting stops here: a badge is a hint, not a report.
+BADGE_CAP = 1000
+_TONES = {"production": "danger", "local": "info"}
+
+
+def environment(request: HttpRequest) -> list[str]:
+    """The environment's label in the header and its tone: Production shouts, any other but Local warns."""
+    label: str = settings.ENVIRONMENT_LABEL
+    return [label, _TONES.get(label.lower(), "warning")]
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """The address of the console's own stylesheet."""
+    return static("admin_ext/console.css")
+
+
+def script(request: HttpRequest) -> str:
+    """The address of the console's own script."""
+    return static("admin_ext/console.js")
+
+
+def favicon(request: HttpRequest) -> str:
+    """The address of the bolt in the browser's tab."""
+    return static("admin_ext/favicon.svg")
+
+
+def may_see_jobs(request: HttpRequest) -> bool:
+    return may(request, VIEW_RUN) or may(request, RUN_JOB)
+
+
+def may_see_runs(request: HttpRequest) -> bool:
+    return may(request, VIEW_RUN)
+
+
+def may_see_audit(request: HttpRequest) -> bool:
+    return may(request, VIEW_AUDIT)
+
+
+def may_see_users(request: HttpRequest) -> bool:
+    return may(request, "auth.view_user")
+
+
+def may_see_roles(request: HttpRequest) -> bool:
+    return may(request, "auth.view_group")
+
+
+def jobs_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:jobs_catalog"))
+
+
+def runs_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:jobs_run_changelist")) and not jobs_is_current(request)
+
+
+def remember_running(request: HttpRequest, count: int) -> None:
+    """Keep the number of running runs for this request's badge; a page that has counted spares the second query."""
+    request._oc_running = count  # type: ignore[attr-defined]
+
+
+def running_badge(request: HttpRequest) -> str:
+    """How many runs are running now, "" for none: Unfold draws whatever text it gets."""
+    count: int | None = getattr(request, "_oc_running", None)
+    if count is None:
+        count = lists.running_count(cap=BADGE_CAP)
+        remember_running(request, count)
+    if count == 0:
+        return ""
+    return f"{count:,}" if count <= BADGE_CAP else f"{BADGE_CAP:,}+"

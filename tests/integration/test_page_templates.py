@@ -1,0 +1,74 @@
+"""The templates: every class exists, nothing inline, nothing marked safe, one door to Unfold."""
+
+from __future__ import annotations
+
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2] / "admin_ext"
+TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
+STYLES = (ROOT / "static/admin_ext/console.css").read_text()
+_CHOICE = "\0"
+_TAG = re.compile(r"{[%#{].*?[%#}]}", re.DOTALL)
+#: A mark of Tailwind for the rules of what is inside; it has none itself.
+_KNOWN = {"group"}
+
+
+def _unfold_styles() -> str:
+    spec = find_spec("unfold")
+    assert spec and spec.origin
+    return (Path(spec.origin).parent / "static/unfold/css/styles.css").read_text()
+
+
+def _names(css: str) -> set[str]:
+    return {name.replace("\\", "") for name in re.findall(r"\.((?:\\.|[\w-])+)", css)}
+
+
+def test_every_class_of_the_templates_has_a_rule() -> None:
+    known = _names(_unfold_styles()) | _names(STYLES) | _KNOWN
+    unknown = {}
+    for template in TEMPLATES:
+        for value in re.findall(r'class="([^"]*)"', _flat(template.read_text())):
+            for name in _expanded(value):
+                if name not in known and not name.endswith("--"):
+                    unknown[name] = template.name
+    assert unknown == {}
+
+
+def _flat(text: str) -> str:
+    """The template without its tags; a mark stands where one of them chose between texts."""
+    return _TAG.sub(lambda tag: _CHOICE if tag[0].startswith(("{% if", "{% el", "{% end")) else "", text)
+
+
+def _expanded(value: str) -> list[str]:
+    """The names in a class attribute; a choice within a name is two."""
+    names = []
+    for word in value.split():
+        stem, *ends = word.split(_CHOICE)
+        names += [stem + end for end in ends if end] or [stem]
+    return [name for name in names if name]
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_nothing_is_inline_and_nothing_is_marked_safe(template: Path) -> None:
+    text = template.read_text()
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=|javascript:|https?://", text)
+    assert "|safe" not in text and "autoescape off" not in text
+
+
+@pytest.mark.parametrize("source", sorted(ROOT.rglob("*.py")), ids=lambda path: path.name)
+def test_no_page_marks_text_as_safe_and_files_stay_short(source: Path) -> None:
+    text = source.read_text()
+    assert "mark_safe" not in text and "format_html" not in text
+    assert text.count("\n") <= 300
+
+
+def test_light_and_dark_have_the_same_tokens() -> None:
+    light, dark = (
+        set(re.findall(r"(--oc-[\w-]+):", block))
+        for block in re.findall(r"(?:^:root|^\.dark) {(.*?)^}", STYLES, re.M | re.S)
+    )
+    assert light == dark

@@ -1,0 +1,197 @@
+"""The page of one run: its words for every state, its files, its live part, hostile text."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.test import Client
+from django.utils import timezone
+from kombu.utils import json
+
+from admin_ext import chips
+from jobs.models import Attempt, AuditEvent, Run, RunFile
+from jobs.states import ACTIVE, Source, State
+from tests import jobs_under_test as under_test
+
+HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", '" x-data="{}" onload="alert(1)']
+# Static files come from the packages; WhiteNoise misses the folder that `collectstatic` would make.
+pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
+
+
+@pytest.fixture
+def client(client: Client, viewer: User) -> Client:
+    client.force_login(viewer)
+    return client
+
+
+def make(state: State = State.SUCCEEDED, **values: Any) -> Run:
+    now = timezone.now()
+    defaults: dict[str, Any] = {
+        "task_id": f"1234abcd-{state}",
+        "task_name": under_test.add.name,
+        "arguments": '[[], {"a": 1}]',
+        "state": state,
+        "source": Source.CONSOLE,
+        "actor_label": "Ana Petrova",
+        "reason": "Month end",
+        "queue": "default",
+        "accepted_at": now - timedelta(seconds=130),
+        "guaranteed": True,
+    }
+    return Run.objects.create(**{**defaults, **values})
+
+
+def address(run: Run, rest: str = "change/") -> str:
+    return f"/admin/jobs/run/{run.task_id}/{rest}"
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_every_state_has_a_chip_and_a_page(client: Client, state: State) -> None:
+    now = timezone.now()
+    run = make(
+        state,
+        not_before=now + timedelta(hours=1) if state is State.WAITING else None,
+        finished_at=None if state in ACTIVE else now,
+    )
+    text = client.get(address(run)).content.decode()
+
+    assert chips.RUN[state].word in text
+    assert "Started by <b>Ana Petrova</b>" in text and "2 min ago" in text and "because “Month end”" in text
+    assert "console run: exactly one claim an attempt" in text
+    polls = 'hx-trigger="every 2s"' in text
+    assert polls == (state in ACTIVE)
+
+
+def test_the_table_of_chips_is_complete() -> None:
+    assert set(chips.RUN) == set(State)
+    assert set(chips.ATTEMPT) == set(Attempt.Outcome)
+    assert set(chips.AUDIT) == set(AuditEvent.Outcome)
+    assert len({chip.word for chip in chips.RUN.values()}) == len(State)
+    assert len({chip.icon for chip in chips.RUN.values()}) == len(State), "colour and word are not alone"
+    assert chips.run_chip("no such state") is chips.UNKNOWN
+
+
+def test_a_lost_run_says_what_that_means(client: Client) -> None:
+    run = make(State.LOST, state_note="worker gone", attempt=1, worker="default@web-1")
+    text = client.get(address(run)).content.decode()
+    assert "Its worker vanished (worker gone); it may have partly run." in text
+
+
+def test_an_observed_run_says_whose_rules_it_follows(client: Client) -> None:
+    run = make(guaranteed=False, source=Source.CODE, actor_label="")
+    text = client.get(address(run)).content.decode()
+    assert "observed run: Celery&#x27;s own delivery rules" in text and "Published by <b>code</b>" in text
+
+
+def test_attempts_and_the_error_with_its_traceback(client: Client) -> None:
+    run = make(State.FAILED, attempt=2, error_type="ValueError", error_message="no", finished_at=timezone.now())
+    for number in (1, 2):
+        outcome = Attempt.Outcome.RETRIED if number == 1 else Attempt.Outcome.FAILED
+        Attempt.objects.create(run=run, number=number, outcome=outcome, error_type="ValueError", traceback="line 7")
+    text = client.get(address(run)).content.decode()
+    assert "ValueError: no" in text and "after 2 attempts" in text and "Retried" in text
+    assert re.search(r"<details[^>]*><summary>Whole traceback</summary>.*line 7", text, re.DOTALL)
+
+
+def test_an_unknown_id_leads_back_to_the_list_with_a_word(client: Client) -> None:
+    response = client.get("/admin/jobs/run/no-such-id/change/", follow=True)
+    assert response.redirect_chain == [("/admin/jobs/run/", 302)]
+    assert "No run has the id no-such-id." in response.content.decode()
+
+
+def test_an_id_with_any_characters_has_a_page(client: Client) -> None:
+    run = make(task_id="nightly/2026-10-01 _x?#")
+    text = client.get("/admin/jobs/run/").content.decode()
+    found = re.search(r'class="oc-subject" href="([^"]+)"', text)
+    assert found and run.task_id[:8] in client.get(found[1]).content.decode()
+
+
+def test_the_live_part_is_the_page_without_its_frame(client: Client) -> None:
+    run = make(State.RUNNING)
+    response = client.get(address(run, "live/"), headers={"HX-Request": "true"})
+    text = response.content.decode()
+    assert text.count('id="oc-run"') == 1 and "every 2s" in text and "<html" not in text
+    assert 'hx-swap-oob="true"' in text and response.headers["Cache-Control"] == "no-store"
+    Run.objects.update(state=State.SUCCEEDED)
+    assert "every 2s" not in client.get(address(run, "live/")).content.decode()
+
+
+def test_a_watched_run_is_not_replaced_by_a_sign_in_page(client: Client) -> None:
+    run = make(State.RUNNING)
+    client.logout()
+    watched = client.get(address(run, "live/"), headers={"HX-Request": "true"})
+    assert (watched.status_code, watched.headers["HX-Refresh"], watched.content) == (204, "true", b"")
+    assert client.get(address(run, "live/")).headers["Location"].startswith("/admin/login/")
+
+
+def test_a_file_is_a_download_and_opening_it_is_recorded(client: Client) -> None:
+    run = make()
+    path = default_storage.save("runs/x/a.html", ContentFile(b"<script>alert(1)</script>"))
+    file = RunFile.objects.create(run=run, name='a"\r\n.html', path=path, content_type="text/html", size=25, rows=1)
+    assert "1 row, 25 B" in client.get(address(run)).content.decode()
+
+    response = client.get(address(run, f"files/{file.pk}/"))
+    assert b"".join(response) == b"<script>alert(1)</script>"
+    assert response.headers["Content-Disposition"].startswith("attachment;")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.object_id, event.outcome) == ("open_file", run.task_id, "done")
+
+
+@pytest.mark.parametrize("path", ["runs/x/gone.csv", "../../etc/passwd"])
+def test_a_file_that_is_gone_says_so(client: Client, path: str, root: Path) -> None:
+    run = make()
+    file = RunFile.objects.create(run=run, name="gone.csv", path=path, content_type="text/csv", size=1)
+    response = client.get(address(run, f"files/{file.pk}/"), follow=True)
+    assert response.status_code == 200 and "the storage no longer has it" in response.content.decode()
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_file_of_another_run_is_not_found(client: Client) -> None:
+    run, other = make(), make(State.FAILED)
+    file = RunFile.objects.create(run=other, name="a.csv", path="a.csv", content_type="text/csv", size=1)
+    assert client.get(address(run, f"files/{file.pk}/")).status_code == 404
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_is_text(client: Client, text: str) -> None:
+    run = make(
+        State.FAILED,
+        arguments=json.dumps([[text, {"key": text}], {"name": text}]),
+        reason=text,
+        actor_label=text,
+        worker=text,
+        queue=text,
+        release=text[:64],
+        state_note=text,
+        task_name=text,
+        error_type=text,
+        error_message=text,
+        finished_at=timezone.now(),
+    )
+    Attempt.objects.create(run=run, number=1, outcome="failed", error_message=text, traceback=text, worker=text)
+    RunFile.objects.create(run=run, name=text, path="a", content_type=text, size=1)
+    AuditEvent.objects.create(
+        actor_label=text,
+        via="admin",
+        verb=text,
+        object_type="run",
+        object_id=run.task_id,
+        object_label=text,
+        reason=text,
+    )
+    User.objects.filter(username="vito").update(is_superuser=True)
+    for page in ("/admin/", "/admin/jobs/run/", "/admin/jobs/auditevent/", address(run), address(run, "live/")):
+        found = client.get(page).content.decode()
+        escaped = text.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+        assert escaped in found, page
+        assert "<script>alert" not in found and ' x-data="{}" onload' not in found, page
+        assert "49" not in re.sub(r"\d+:\d+:\d+|[0-9a-z-]{20,}|\d{4}-\d\d-\d\dT\S+", "", found) or "{{7*7}}" not in text
