@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
@@ -23,9 +24,16 @@ def person(request: HttpRequest) -> Actor:
 
 def _address(request: HttpRequest) -> str | None:
     try:
-        return str(ipaddress.ip_address(request.META.get("REMOTE_ADDR", "")))
+        return str(ipaddress.ip_address(_told_address(request)))
     except ValueError:
         return None  # a server behind a unix socket knows no address
+
+
+def _told_address(request: HttpRequest) -> str:
+    if settings.BEHIND_PROXY:
+        # Only the last one was written by our proxy; what stands before it anybody may have sent.
+        return str(request.META.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def may(request: HttpRequest, permission: str) -> bool:

@@ -24,5 +24,7 @@ os.environ.update(
         "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{ROOT}/opsconsole.sqlite3",
     }
 )
+# WhiteNoise warns of a missing folder, and a warning is an error here.
+(ROOT / "static").mkdir()
 # Now, because the conftest files below import models. pytest is told no settings module: it would read it too early.
 django.setup()

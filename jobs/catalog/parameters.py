@@ -44,13 +44,22 @@ class Parameters:
         function: the undecorated function of the task.
         bound: whether its first parameter is the task itself (`bind=True`, or a method); it is left out.
         secrets: names of parameters that are secret whatever their hint.
+        check: called with the typed values by name; raises InvalidArguments for what no single hint can say.
 
     Raises:
         ConfigurationError: a hint cannot be resolved or checked; the text names the parameter.
     """
 
-    def __init__(self, function: Callable[..., Any], *, bound: bool = False, secrets: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        bound: bool = False,
+        secrets: Collection[str] = (),
+        check: Callable[..., None] | None = None,
+    ) -> None:
         self.name = f"{function.__module__}.{function.__qualname__}"
+        self._also = check
         hints = _hints(function, self.name)
         declared = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
         self._declared = {parameter.name: parameter for parameter in declared}
@@ -103,7 +112,10 @@ class Parameters:
         # PostgreSQL keeps no NUL in text or JSON, and nobody means one.
         if nul := [name for name, value in dumped.items() if _has_nul(value)]:
             raise InvalidArguments(dict.fromkeys(nul, "Null characters are not allowed."))
-        return self._call(dumped), {name: getattr(checked, alias) for name, alias in self._aliases.items()}
+        typed = {name: getattr(checked, alias) for name, alias in self._aliases.items()}
+        if self._also is not None:
+            self._also(**typed)
+        return self._call(dumped), typed
 
     def to_json(self, values: Mapping[str, Any]) -> Call:
         """What travels: the first half of `check`."""

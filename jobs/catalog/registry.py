@@ -100,6 +100,7 @@ def job(
     secrets: Collection[str] = (),
     dry_run: str = "",
     targets: Callable[..., Targets] | None = None,
+    check: Callable[..., None] | None = None,
     runbook: str = "",
     listed: bool = True,
     **options: Any,
@@ -119,6 +120,8 @@ def job(
         secrets: names of text parameters that nobody may see; the hint `SecretStr` says the same.
         dry_run: name of a `bool` parameter.
         targets: what a run would touch; it is called in the request and must answer within a second or two.
+        check: called with the typed values, on the page and in the worker; raises InvalidArguments for what no single
+            type hint can say, such as an end before its start.
         runbook: plain text.
         listed: False keeps it off the Jobs page.
         options: what `celery.shared_task` takes, for instance `time_limit`, `bind`, `autoretry_for`.
@@ -136,7 +139,7 @@ def job(
         name = options.pop("name", f"{function.__module__}.{function.__name__}")
         if name in _declared:
             raise ConfigurationError(f"Two jobs are called {name}; give one of them another name.")
-        parameters, why_not = _parameters(function, bool(options.get("bind")), secrets)
+        parameters, why_not = _parameters(function, bool(options.get("bind")), secrets, check)
         _declared[name] = Job(
             name=name,
             title=title,
@@ -200,7 +203,7 @@ def _derive(name: str) -> Job:
     task: Any = current_app.tasks[name]
     # `run` of a task made from a function is that function, or bound to the task when it wants `self`.
     run = task.run
-    parameters, why_not = _parameters(getattr(run, "__func__", run), inspect.ismethod(run), ())
+    parameters, why_not = _parameters(getattr(run, "__func__", run), inspect.ismethod(run))
     return Job(
         name=name,
         title=name,
@@ -223,10 +226,15 @@ def job_title(task_name: str) -> str:
     return declared.title if declared else task_name or "unnamed task"
 
 
-def _parameters(function: Callable[..., Any], bound: bool, secrets: Collection[str]) -> tuple[Parameters | None, str]:
+def _parameters(
+    function: Callable[..., Any],
+    bound: bool,
+    secrets: Collection[str] = (),
+    check: Callable[..., None] | None = None,
+) -> tuple[Parameters | None, str]:
     """The parameters, or why there are none: one job that cannot be asked for must not stop a worker's start."""
     try:
-        return Parameters(function, bound=bound, secrets=secrets), ""
+        return Parameters(function, bound=bound, secrets=secrets, check=check), ""
     except ConfigurationError as error:
         return None, str(error)
 

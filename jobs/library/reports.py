@@ -16,6 +16,7 @@ from pydantic import Field
 
 from jobs import attach, job
 from jobs.catalog.registry import job_title
+from jobs.errors import InvalidArguments
 from jobs.models import Run
 from jobs.states import FINISHED, State
 
@@ -66,11 +67,22 @@ HEADINGS = (
 )
 
 
+def possible_period(start: date, end: date, **_: Any) -> None:
+    """Raises InvalidArguments when the period ends before it starts, or is longer than a report may be."""
+    if end < start:
+        raise InvalidArguments({"end": f"The period ends before it starts, on {start}. Swap the two dates."})
+    if (end - start).days > MAX_DAYS:
+        raise InvalidArguments(
+            {"end": f"The period has {(end - start).days + 1} days; at most {MAX_DAYS + 1} are read."}
+        )
+
+
 @job(
     title="Task activity report",
     group="Reports",
     queue="reports",
     idempotent=True,
+    check=possible_period,
     soft_time_limit=1500,
     time_limit=1800,
 )
@@ -88,14 +100,7 @@ def task_activity_report(
 
     Returns:
         One sentence with the totals.
-
-    Raises:
-        ValueError: the period ends before it starts, or is too long.
     """
-    if end < start:
-        raise ValueError(f"The period ends ({end}) before it starts ({start}). Swap the two dates.")
-    if (end - start).days > MAX_DAYS:
-        raise ValueError(f"The period has {(end - start).days + 1} days; ask for at most {MAX_DAYS + 1}.")
     rows = activity(start, end, group_by)
     runs, failed = sum(row.runs for row in rows), sum(row.failed + row.lost for row in rows)
     attach("task-activity.csv", _csv(rows, group_by), content_type="text/csv", rows=len(rows))
@@ -113,7 +118,7 @@ def task_activity_report(
         },
     )
     attach("task-activity.html", page, content_type="text/html", rows=len(rows))
-    return f"{runs:,} runs in {len(rows)} lines from {start} to {end}; {failed:,} failed or lost."
+    return f"{_plural(runs, 'run')} in {_plural(len(rows), 'line')} from {start} to {end}; {failed:,} failed or lost."
 
 
 def activity(start: date, end: date, group_by: Grouping) -> list[Row]:
@@ -150,6 +155,10 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r")):  # noqa: RUF001
         return "'" + value
     return value
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _name(key: str, group_by: Grouping) -> str:

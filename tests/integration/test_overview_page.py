@@ -21,8 +21,6 @@ from jobs.states import State
 from tests import jobs_under_test as under_test
 
 CATALOG = "/admin/jobs/run/catalog/"
-# Static files come from the packages; WhiteNoise misses the folder that `collectstatic` would make.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 
 
 @pytest.fixture

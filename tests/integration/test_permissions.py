@@ -34,8 +34,6 @@ SEES = {
     "Auditor": {"overview", "jobs", "runs", "run", "live", "file", "audit"},
     "superuser": set(PAGES),
 }
-# Static files come from the packages; WhiteNoise misses the folder that `collectstatic` would make.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 
 
 @pytest.fixture

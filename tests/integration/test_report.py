@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from jobs.catalog.registry import find_job
+from jobs.errors import InvalidArguments
 from jobs.library.reports import activity, task_activity_report
 from jobs.models import Run
 from jobs.states import State
@@ -53,9 +54,11 @@ def test_time_held_back_by_the_person_is_no_wait() -> None:
 
 @pytest.mark.parametrize(
     ("start", "end", "sentence"),
-    [(date(2026, 2, 2), date(2026, 2, 1), "Swap the two dates"), (date(2024, 1, 1), date(2026, 1, 1), "at most 367")],
+    [("2026-02-02", "2026-02-01", "Swap the two dates"), ("2024-01-01", "2026-01-01", "at most 367 are read")],
 )
-def test_an_impossible_period_is_refused_with_its_remedy(start: date, end: date, sentence: str) -> None:
-    with pytest.raises(ValueError, match=sentence):
-        task_activity_report.run(start=start, end=end)
-    assert find_job(task_activity_report.name).queue == "reports"
+def test_an_impossible_period_is_refused_beside_its_field(start: str, end: str, sentence: str) -> None:
+    parameters = find_job(task_activity_report.name).parameters
+    assert parameters is not None
+    with pytest.raises(InvalidArguments) as refused:
+        parameters.to_json({"start": start, "end": end})
+    assert sentence in refused.value.fields["end"]

@@ -19,8 +19,6 @@ from jobs.states import Source, State
 from tests import jobs_under_test as under_test
 
 LIST = "/admin/jobs/run/"
-# Static files come from the packages; WhiteNoise misses the folder that `collectstatic` would make.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 
 
 @pytest.fixture

@@ -21,8 +21,6 @@ from jobs.states import ACTIVE, Source, State
 from tests import jobs_under_test as under_test
 
 HOSTILE = ["<script>alert(1)</script>", "{{7*7}}", '" x-data="{}" onload="alert(1)']
-# Static files come from the packages; WhiteNoise misses the folder that `collectstatic` would make.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at")
 
 
 @pytest.fixture
