@@ -76,10 +76,8 @@ class ModelHint:
     def _key(self, item: Any) -> Any:
         if isinstance(item, Model):
             return item.pk
-        key = self.model._meta.pk
-        assert key is not None
         try:
-            return key.to_python(item)
+            return self.model._meta.pk.to_python(item)
         except (ValidationError, TypeError, ValueError):
             raise PydanticCustomError("no_key", f"Choose a {self.model._meta.verbose_name}") from None
 

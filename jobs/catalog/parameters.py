@@ -37,8 +37,8 @@ class Call:
 class Parameters:
     """The parameters of one function.
 
-    Positional-only parameters are asked for by name and passed by position; `*args` is asked for as a JSON list, `**kwargs`
-    as a JSON object.
+    Positional-only parameters are asked for by name and passed by position; `*args` is asked for as a JSON list,
+    `**kwargs` as a JSON object.
 
     Args:
         function: the undecorated function of the task.

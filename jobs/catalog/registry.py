@@ -130,8 +130,8 @@ def job(
         A decorator that returns the Celery task.
 
     Raises:
-        ConfigurationError: two jobs share a name, or the time limits are the wrong way round. A parameter that cannot be
-            asked for leaves the job without a form; a system check tells.
+        ConfigurationError: two jobs share a name, or the time limits are the wrong way round. A parameter that cannot
+            be asked for leaves the job without a form; a system check tells.
     """
 
     def declare(function: Callable[..., Any]) -> Any:

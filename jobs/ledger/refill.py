@@ -1,4 +1,4 @@
-"""Filling a job's form from what ran before: a run, or a preset. What no longer fits is told, never silently dropped."""
+"""Filling a job's form from what ran before: a run, or a preset. What no longer fits is told, never dropped."""
 
 from __future__ import annotations
 

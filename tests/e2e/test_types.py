@@ -30,6 +30,7 @@ from tests.jobs_under_test import Size, told
 
 HOSTILE = "'\"; DROP TABLE x; -- <script>alert(1)</script> {{7*7}} \u202e é 😀 \\ \n\t"
 VILNIUS = ZoneInfo("Europe/Vilnius")
+LAST_OF_WINTER = datetime(2026, 3, 29, 0, 59, 59, 999999, tzinfo=UTC)
 GOOD: list[tuple[str, Any, Any]] = [
     ("whole", "7", 7),
     ("whole", -1, -1),
@@ -45,7 +46,7 @@ GOOD: list[tuple[str, Any, Any]] = [
     ("text", "x" * 200_000, "x" * 200_000),
     ("day", "2028-02-29", date(2028, 2, 29)),
     ("day", date.min, date.min),
-    ("moment", datetime(2026, 3, 29, 0, 59, 59, 999999, tzinfo=UTC), datetime(2026, 3, 29, 0, 59, 59, 999999, tzinfo=UTC)),
+    ("moment", LAST_OF_WINTER, LAST_OF_WINTER),
     ("lasts", timedelta(days=-1, microseconds=1), timedelta(days=-1, microseconds=1)),
     ("lasts", timedelta(days=400, seconds=1), timedelta(days=400, seconds=1)),
     ("key", "123e4567-e89b-12d3-a456-426614174000", UUID("123e4567-e89b-12d3-a456-426614174000")),

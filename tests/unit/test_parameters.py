@@ -20,7 +20,6 @@ from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.parameters import Call, Parameters
 from jobs.errors import ConfigurationError, InvalidArguments
 
-
 #: Null characters are refused, which has a test of its own.
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30)
 
