@@ -191,6 +191,9 @@ if _redis.scheme not in {"redis", "rediss", "redis+socket"} or not (_redis.hostn
     raise ImproperlyConfigured(
         f"REDIS_URL has the scheme {_redis.scheme or 'none'!r}. Write redis://host:6379/0 or redis+socket:///path."
     )
+if _redis.scheme == "rediss" and "ssl_cert_reqs" not in _redis.query:
+    # Celery refuses a TLS address that does not say whether to look at the server's certificate.
+    REDIS_URL += ("&" if _redis.query else "?") + "ssl_cert_reqs=required"
 
 # --- Celery: each value with its reason; tests/unit/test_settings_contract.py holds them ---
 CELERY_BROKER_URL = REDIS_URL
