@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from jobs.catalog.registry import Danger
 from jobs.models import Attempt, AuditEvent
 from jobs.states import State
 
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """How a state looks: `tone` is ok, bad, warn, live, idle or unknown; `icon` a Material Symbol that Unfold ships."""
+    """How a state looks.
+
+    Attributes:
+        tone: ok, bad, warn, caution (warn without its fill), live, idle or unknown.
+        icon: a Material Symbol that Unfold ships.
+    """
 
     tone: str
     icon: str
@@ -48,6 +54,12 @@ AUDIT: dict[str, Chip] = {
     AuditEvent.Outcome.DENIED: Chip("bad", "block", "Refused"),
 }
 
+#: How much a job can harm; most can do none, and have no mark.
+DANGER: dict[str, Chip] = {
+    Danger.CAUTION: Chip("caution", "warning", "Caution"),
+    Danger.DANGER: Chip("bad", "shield", "Danger"),
+}
+
 UNKNOWN = Chip("unknown", "question_mark", "Unknown")
 
 
@@ -64,3 +76,8 @@ def attempt_chip(outcome: str) -> Chip:
 def audit_chip(outcome: str) -> Chip:
     """The chip of an audit event's outcome."""
     return AUDIT.get(outcome, UNKNOWN)
+
+
+def danger_chip(danger: str) -> Chip | None:
+    """The mark of a job that can do harm; None for any other."""
+    return DANGER.get(danger)

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
-from jobs.catalog.registry import Job, listed_jobs
+from jobs.catalog.registry import OTHER_TASKS, RUN_ANY_TASK, Job, derived_jobs, listed_jobs
 from jobs.ledger.selectors import last_runs
 from jobs.models import Run
 
@@ -38,6 +38,8 @@ class CatalogPage:
     Attributes:
         may_run: the viewer may run jobs at all; False shows no Run button anywhere.
         total: how many jobs there are without search and group.
+        others: how many tasks without a job exist that the viewer may not run; they are not shown.
+        others_need: what the viewer lacks to run those.
     """
 
     groups: tuple[tuple[str, tuple[JobLine, ...]], ...]
@@ -47,12 +49,16 @@ class CatalogPage:
     may_run: bool
     may_see_runs: bool
     total: int
+    others: int
+    others_need: str
 
 
 def catalog_page(request: HttpRequest) -> CatalogPage:
     """Read the page that the address asks for: `q` searches titles and descriptions, `group` picks one group."""
     q, group = request.GET.get("q", "").strip()[:100], request.GET.get("group", "").strip()[:100]
-    jobs = listed_jobs()
+    others = derived_jobs()
+    may_run_any = may(request, RUN_ANY_TASK)
+    jobs = [*listed_jobs(), *others] if may_run_any else listed_jobs()
     found = [job for job in jobs if q.lower() in f"{job.title} {job.description} {job.name}".lower()]
     shown = [job for job in found if not group or job.group == group]
     may_see_runs, may_run = may(request, VIEW_RUN), may(request, RUN_JOB)
@@ -68,6 +74,8 @@ def catalog_page(request: HttpRequest) -> CatalogPage:
         may_run=may_run,
         may_see_runs=may_see_runs,
         total=len(jobs),
+        others=0 if may_run_any else len(others),
+        others_need=needed_role(RUN_ANY_TASK) if others and not may_run_any else "",
     )
 
 
@@ -109,5 +117,5 @@ class JobsPage(UnfoldModelAdminViewMixin, TemplateView):
         return may(self.request, VIEW_RUN) or may(self.request, RUN_JOB)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = {"page": catalog_page(self.request), "crumbs": [("Jobs", "")]}
+        context = {"page": catalog_page(self.request), "crumbs": [("Jobs", "")], "other_tasks": OTHER_TASKS}
         return super().get_context_data(**kwargs, **context)

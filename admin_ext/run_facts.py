@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.utils import timezone
 
-from jobs.ledger.selectors import RunPage
+from jobs.ledger.selectors import BasedOn, RunPage
 from jobs.models import Run
 from jobs.states import Source, State
 
@@ -145,6 +145,18 @@ def facts(page: RunPage) -> list[tuple[str, str]]:
     if run.due_at:
         rows.append(("Due", exact(run.due_at)))
     return rows
+
+
+def based_on_words(based_on: BasedOn) -> str:
+    """How a run differs from the one that its form was filled from; completes "run 1234abcd, …"."""
+    if based_on.run is None:
+        return "no longer kept"
+    if based_on.differing is None:
+        return "its parameters cannot be compared any more"
+    if not based_on.differing:
+        return "no field differs"
+    verb = "field differs" if len(based_on.differing) == 1 else "fields differ"
+    return f"{len(based_on.differing)} {verb}: {', '.join(based_on.differing)}"
 
 
 def _waited(run: Run) -> str:

@@ -23,7 +23,9 @@ from jobs.models import RunFile
 
 from .access import RUN_JOB, SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless
 from .audit_sentences import sentences
-from .run_facts import ended_words, facts, notices, outcome_words, result_of, steps
+from .keyset import link
+from .object_links import object_links
+from .run_facts import based_on_words, ended_words, facts, notices, outcome_words, result_of, steps
 from .words import plural
 
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
@@ -57,9 +59,10 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
 def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     """What the run's page and its live part show."""
     run, job = page.run, page.job
-    may_run_again = (
-        job is not None and job.parameters is not None and may(request, RUN_JOB) and may(request, job.permission)
-    )
+    like_this = ""
+    has_form = job is not None and job.parameters is not None
+    if job and has_form and run.arguments_exact and may(request, RUN_JOB) and may(request, job.permission):
+        like_this = reverse("admin:jobs_start", args=[job.name]) + link(**{"from": run.task_id})
     last = page.attempts[-1] if page.attempts else None
     return {
         "page": page,
@@ -67,7 +70,7 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "ended": ended_words(run),
         "page_title": f"{outcome_words(run)}: {page.title} {run.short_id}",
         "live_url": reverse("admin:jobs_run_live", args=[quote(run.task_id)]) if run.is_active else "",
-        "run_again": job if may_run_again else None,
+        "like_this": like_this,
         "notices": notices(page),
         "steps": steps(page),
         "result": result_of(page),
@@ -75,6 +78,9 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "error_type": run.error_type or (last.error_type if last else ""),
         "error_message": run.error_message or (last.error_message if last else ""),
         "facts": facts(page),
+        "based_on": based_on_words(page.based_on) if page.based_on else "",
+        "objects": object_links(request, page.objects),
+        "more_objects": f"{page.more_objects:,} more" if page.more_objects else "",
         "audit": sentences(page.events),
     }
 

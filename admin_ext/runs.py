@@ -14,7 +14,9 @@ from jobs.models import Run
 from .access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
 from .jobs_page import JobsPage
 from .keyset import KeysetChangeList
-from .run_form import RunForm
+from .object_choice import search_objects
+from .presets import DeletePreset, SavePreset
+from .run_form import RunForm, TargetsFragment
 from .run_list import run_list_page
 from .run_page import RunPageView, download_file, live_run
 from .sidebar import remember_running
@@ -44,6 +46,18 @@ class RunAdmin(ModelAdmin):
             path("", wrap(self.changelist_view), name="jobs_run_changelist"),
             path("catalog/", wrap(JobsPage.as_view(model_admin=self)), name="jobs_catalog"),
             path("catalog/<path:name>/start/", wrap(RunForm.as_view(model_admin=self)), name="jobs_start"),
+            path(
+                "catalog/<path:name>/start/targets/",
+                wrap(TargetsFragment.as_view(model_admin=self)),
+                name="jobs_start_targets",
+            ),
+            path("catalog/<path:name>/start/objects/<str:field>/", wrap(search_objects), name="jobs_start_objects"),
+            path("catalog/<path:name>/start/preset/", wrap(SavePreset.as_view(model_admin=self)), name="jobs_preset"),
+            path(
+                "catalog/<path:name>/start/preset/<int:pk>/delete/",
+                wrap(DeletePreset.as_view(model_admin=self)),
+                name="jobs_preset_delete",
+            ),
             path("<path:object_id>/change/", wrap(RunPageView.as_view(model_admin=self)), name="jobs_run_change"),
             # Not wrapped: a sign-in page must not be swapped into the run that is being watched.
             path("<path:object_id>/live/", live_run, name="jobs_run_live"),

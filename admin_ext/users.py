@@ -8,12 +8,14 @@ from django.contrib.auth.models import Group, User
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from .object_actions import RunJobsMixin
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class ConsoleUserAdmin(UserAdmin, ModelAdmin):
+class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
     """Staff and their roles."""
 
     form = UserChangeForm

@@ -18,6 +18,7 @@ from django.contrib.auth.models import User
 from pydantic import Field, SecretStr
 
 from jobs import File, job
+from jobs.catalog.registry import Targets
 
 
 def note(event: str, **details: Any) -> None:
@@ -214,3 +215,60 @@ def parent() -> str:
     """Publishes a child."""
     note("start")
     return str(plain.delay(1).id)
+
+
+@job(title="Greet one", group="Tests")
+def greet(person: User, times: Annotated[int, Field(ge=1, le=9)] = 1, words: str = "Hello") -> str:
+    """Greets one person."""
+    note("start")
+    return f"{words} {person.get_username()}" * times
+
+
+@job(title="Greet 100 % of them", group="Tests", danger="danger")
+def greet_all(people: list[User], words: str = "Hello") -> str:
+    """Greets many people in one run."""
+    note("start")
+    return f"{words}, {len(people)} people"
+
+
+@job(title="Greet for good", group="Tests", danger="danger", dry_run="pretend")
+def greet_for_good(person: User, words: str = "Hello", pretend: bool = False) -> str:
+    """Greets one person, which cannot be undone."""
+    note("start")
+    return "pretended" if pretend else words
+
+
+@job(title="Greet by hand", group="Tests", permission="auth.delete_user", listed=False)
+def greet_guarded(person: User) -> str:
+    """Greets one person, for those who may delete users."""
+    note("start")
+    return person.get_username()
+
+
+def accounts_of(prefix: str, **_: Any) -> Targets:
+    """The users whose name begins with `prefix`; raises for the prefix "boom"."""
+    if prefix == "boom":
+        raise RuntimeError("the directory does not answer")
+    found = User.objects.filter(username__startswith=prefix).order_by("username")
+    return Targets(found.count(), tuple(found.values_list("username", flat=True)[:3]), "accounts")
+
+
+@job(
+    title="Purge accounts",
+    group="Tests",
+    danger="danger",
+    dry_run="dry_run",
+    targets=accounts_of,
+    runbook="Ask the owner of the directory first.",
+)
+def purge(prefix: str, limit: Annotated[int, Field(ge=1, le=50)] = 10, dry_run: bool = False) -> str:
+    """Pretends to remove accounts."""
+    note("start", dry_run=dry_run)
+    return f"{'would remove' if dry_run else 'removed'} {prefix}, at most {limit}"
+
+
+@job(title="Ask for a file", group="Tests", danger="caution")
+def ask_for_a_file(table: File, rows: Annotated[int, Field(ge=1)], pin: SecretStr | None = None) -> str:
+    """Reads a file that must be given."""
+    with table.open() as opened:
+        return f"{table.name} {len(opened.read())} {rows} {pin is not None}"

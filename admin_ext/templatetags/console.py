@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from admin_ext import chips, words
 from admin_ext.origin import Origin, origin_of
+from jobs.catalog.registry import Job
 from jobs.models import Run, RunFile
 
 register = template.Library()
@@ -38,6 +39,12 @@ def attempt_chip(outcome: str) -> dict[str, Any]:
 def audit_chip(outcome: str) -> dict[str, Any]:
     """The chip of an audit event's outcome."""
     return {"chip": chips.audit_chip(outcome)}
+
+
+@register.inclusion_tag("admin_ext/parts/danger.html")
+def danger(job: Job) -> dict[str, Any]:
+    """The mark of a job that can do harm; nothing for any other."""
+    return {"chip": chips.danger_chip(job.danger)}
 
 
 @register.inclusion_tag("admin_ext/parts/icon.html")

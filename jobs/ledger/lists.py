@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Left
 
 from jobs.catalog.registry import job_title
-from jobs.models import AuditEvent, Run
+from jobs.models import AuditEvent, Run, RunObject
 from jobs.states import State
 
 from .selectors import key_arguments
@@ -150,6 +150,19 @@ def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:
         lines += run_slice(RunQuery(state=state), limit=limit).lines
     recent = [line for line in lines if (line.run.finished_at or line.run.accepted_at) >= moment]
     return tuple(sorted(recent, key=lambda line: line.run.pk, reverse=True))
+
+
+def runs_of_object(obj: Model, *, limit: int) -> tuple[RunLine, ...]:
+    """The newest runs that are about `obj`. One query."""
+    about = RunObject.objects.filter(model=obj._meta.label_lower, key=str(obj.pk)).order_by("-run_id")
+    found = Run.objects.filter(pk__in=about.values("run_id")[:limit]).select_related("retry_of").order_by("-id")
+    found = found.annotate(arguments_head=Left("arguments", _LISTED_ARGUMENTS))
+    return tuple(_line(run) for run in found.defer("arguments", "retry_of__arguments"))
+
+
+def was_started(nonce: str) -> bool:
+    """Whether a form with this nonce has already started a run."""
+    return Run.objects.filter(nonce=nonce).exists()
 
 
 def acts_by_hand(*, limit: int, actor_id: int | None = None) -> tuple[AuditEvent, ...]:

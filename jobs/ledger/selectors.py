@@ -7,16 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q, Subquery
+from django.db.models import Count, Q, Subquery, Window
 
+from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, find_job, job_title
-from jobs.errors import UnknownJob
-from jobs.models import Attempt, AuditEvent, Run, RunFile
+from jobs.errors import InvalidArguments, UnknownJob
+from jobs.models import Attempt, AuditEvent, Run, RunFile, RunObject
 from jobs.pipeline.arguments import decode
 from jobs.pipeline.stored import stored_result
 from jobs.states import State
 
 from .redaction import redact
+from .refill import changed
+
+#: Objects that a run's page names; the others are counted.
+OBJECTS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +42,32 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class BasedOn:
+    """The run whose values the form of another was filled from.
+
+    Attributes:
+        run: None when it is no longer kept.
+        differing: labels of the parameters whose values differ; None where that cannot be told any more. Secrets are
+            not compared: each is encrypted anew.
+    """
+
+    task_id: str
+    run: Run | None
+    differing: tuple[str, ...] | None
+
+    @property
+    def short_id(self) -> str:
+        return self.task_id[:8]
+
+
+@dataclass(frozen=True, slots=True)
 class RunPage:
-    """Everything that a run's page shows, read in a fixed number of queries."""
+    """Everything that a run's page shows, read in a fixed number of queries.
+
+    Attributes:
+        objects: the first OBJECTS_SHOWN of what it is about; `more_objects` counts the others.
+        based_on: None where the form was not filled from another run.
+    """
 
     run: Run
     title: str
@@ -51,10 +80,13 @@ class RunPage:
     has_result: bool
     traceback: str
     events: tuple[AuditEvent, ...]
+    objects: tuple[RunObject, ...]
+    more_objects: int
+    based_on: BasedOn | None
 
 
 def run_page(task_id: str) -> RunPage | None:
-    """The page of the run `task_id`; None when there is no such run. Five queries."""
+    """The page of the run `task_id`; None when there is no such run. Six queries, seven when it is based on another."""
     run = Run.objects.select_related("retry_of").filter(task_id=task_id).first()
     if run is None:
         return None
@@ -64,6 +96,7 @@ def run_page(task_id: str) -> RunPage | None:
         job = None
     attempts = tuple(run.attempts.all())
     stored = stored_result(run.task_id)
+    objects = list(run.objects_of.annotate(of=Window(Count("pk"))).order_by("pk")[:OBJECTS_SHOWN])
     return RunPage(
         run=run,
         title=job_title(run.task_name),
@@ -76,7 +109,24 @@ def run_page(task_id: str) -> RunPage | None:
         has_result=stored.exists and run.state == State.SUCCEEDED,
         traceback=stored.traceback or (attempts[-1].traceback if attempts else ""),
         events=tuple(AuditEvent.objects.filter(object_type="run", object_id=task_id).order_by("id")[:100]),
+        objects=tuple(objects),
+        more_objects=objects[0].of - len(objects) if objects else 0,
+        based_on=_based_on(run, job) if run.based_on else None,
     )
+
+
+def _based_on(run: Run, job: Job | None) -> BasedOn:
+    earlier = Run.objects.filter(task_id=run.based_on).first()
+    if earlier is None or job is None or job.parameters is None or earlier.task_name != run.task_name:
+        return BasedOn(run.based_on, earlier, None)
+    if not (run.arguments_exact and earlier.arguments_exact):
+        return BasedOn(run.based_on, earlier, None)
+    try:
+        then, now = (job.parameters.bind(*decode(one.arguments)) for one in (earlier, run))
+    except InvalidArguments:  # the parameters have changed since
+        return BasedOn(run.based_on, earlier, None)
+    differing = changed(then, now, job.parameters)
+    return BasedOn(run.based_on, earlier, tuple(field.label for field in differing if field.kind is not Kind.SECRET))
 
 
 def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:

@@ -11,8 +11,8 @@
       return;
     }
     form.dataset.ocSent = "yes";
-    const button = form.querySelector("[data-oc-sending]");
-    if (!button) return;
+    const button = event.submitter ?? form.querySelector("[data-oc-sending]");
+    if (!button?.dataset.ocSending) return;
     setTimeout(() => {
       button.disabled = true;
       const word = button.querySelector("span:last-child");
@@ -25,10 +25,10 @@
   window.addEventListener("pageshow", () => {
     for (const form of document.querySelectorAll("[data-oc-sent]")) {
       delete form.dataset.ocSent;
-      const button = form.querySelector("[data-oc-sending]");
-      if (!button) continue;
-      button.disabled = false;
-      if (button.dataset.ocWord) button.querySelector("span:last-child").textContent = button.dataset.ocWord;
+      for (const button of form.querySelectorAll("[data-oc-word]")) {
+        button.disabled = false;
+        button.querySelector("span:last-child").textContent = button.dataset.ocWord;
+      }
     }
   });
 
