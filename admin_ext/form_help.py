@@ -18,15 +18,16 @@ _HINTS: dict[Kind, str] = {
     Kind.DURATION: "Such as 1 h 30 min, 90 s or 2 d",
     Kind.LINES: "One a line",
     Kind.SECRET: "Nobody sees it again",
-    Kind.OBJECT: "Type a part of the name, or the key",
-    Kind.OBJECTS: "Type a part of a name, or keys, one a line",
+    Kind.OBJECT: "Its key",
+    Kind.OBJECTS: "Their keys, one a line",
 }
 _SHOWN_AS_THEY_ARE = (Kind.SWITCH, Kind.CHOICE, Kind.CHOICES, Kind.SECRET)
 
 
-def help_of(parameter: Parameter) -> str:
-    """The help of one parameter, in sentences."""
-    parts = [parameter.help, _limits(parameter), _HINTS.get(parameter.kind, ""), parameter.note]
+def help_of(parameter: Parameter, *, searched: bool = False) -> str:
+    """The help of one parameter, in sentences; `searched` where objects are found by name, not typed in as keys."""
+    hint = "" if searched and parameter.model is not None else _HINTS.get(parameter.kind, "")
+    parts = [parameter.help, _limits(parameter), hint, parameter.note]
     if parameter.kind is Kind.MOMENT:
         parts.append(f"Time in {timezone.get_current_timezone_name()}")
     if parameter.kind is Kind.FILE:

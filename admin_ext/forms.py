@@ -56,6 +56,10 @@ class ParameterField(BoundField):
         return isinstance(self.field, UploadField)
 
     @property
+    def searched(self) -> bool:
+        return self.form.clerk is not None and self.parameter.kind in _OBJECTS
+
+    @property
     def compared(self) -> bool:
         """Whether what is in the field can differ from what it was filled with; a secret is never filled."""
         return self.form.fill.active and self.parameter.kind is not Kind.SECRET
@@ -114,7 +118,7 @@ class ParametersForm(forms.Form):
         for parameter in self.by_name.values():
             field = self._field(parameter)
             field.label = parameter.label
-            field.help_text = help_of(parameter)
+            field.help_text = help_of(parameter, searched=clerk is not None)
             field.widget.is_required = parameter.required
             if parameter.name in self.fill.texts:
                 field.initial = self.fill.texts[parameter.name]

@@ -12,7 +12,7 @@ from jobs.ledger.dry_runs import FRESH, fresh_dry_run
 from jobs.models import Run
 
 from .will_happen import Touched
-from .words import duration, plural
+from .words import duration
 
 _FRESH = duration(FRESH.total_seconds())
 
@@ -67,5 +67,5 @@ def why_not_confirmed(job: Job, typed: str, found: Touched | None) -> str:
     if number.isascii() and number.isdigit() and len(number) < 20:
         if int(number) == count:
             return ""
-        return f"It touches {plural(count, 'object')} now, not {typed}. Look again, then type {count:,}."
+        return f"It touches {found.words if found else count} now, not {typed}. Look again, then type {count:,}."
     return f"Type {count:,} or {job.title} to confirm."

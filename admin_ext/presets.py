@@ -17,11 +17,10 @@ from jobs.ledger.verbs import SAVE_PRESET, require
 from jobs.models import Preset
 
 from .access import person
-from .run_form import JobFormView
+from .run_form import PRESET, JobFormView
 from .sheet import sent_sheet
 from .sources import PRESETS
 
-NAME = "oc.preset"
 SAVED = "The form is filled from it."
 
 
@@ -34,7 +33,7 @@ class SavePreset(JobFormView):
         return HttpResponseRedirect(self.address)  # the address in the bar after an error, opened again
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        job, name = self.job, request.POST.get(NAME, "").strip()
+        job, name = self.job, request.POST.get(PRESET, "").strip()
         if job.parameters is None:
             raise Http404(f"{job.title} has no form.")
         actor = person(request)

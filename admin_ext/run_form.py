@@ -35,6 +35,8 @@ from .words import ago
 ACTIVE_SHOWN = 3
 LONGEST_NONCE = 64
 DRY, REAL = "dry", "run"
+PRESET = "oc.preset"
+NAMED = "Nothing was started: a preset has a name. Press Save preset, or clear the name and press the button again."
 NOT_WHOLE = "Nothing was started: this form was not whole. Press the button once more."
 
 
@@ -94,7 +96,7 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
                 "address": self.address,
                 "preset_address": self._with_query("admin:jobs_preset"),
                 "targets_address": self._with_query("admin:jobs_start_targets"),
-                "preset_name": self.request.POST.get("oc.preset", "")[:100],
+                "preset_name": self.request.POST.get(PRESET, "")[:100],
                 "button": button(job.danger, bool(job.dry_run)),
                 "confirm_name": CONFIRM,
                 "sources": read_sources(self.request, job),
@@ -146,6 +148,8 @@ class RunForm(JobFormView):
         fits = sheet.read()
         if not 0 < len(nonce) <= LONGEST_NONCE or act not in (REAL, DRY) or (act == DRY and not job.dry_run):
             return self.page(sheet, NOT_WHOLE)
+        if request.POST.get(PRESET, "").strip():  # Enter in that field presses the first button of the form
+            return self.page(sheet, NAMED, nonce)
         if not sheet.wishes.is_valid() or not fits or (act == REAL and not sheet.may_run_for_real()):
             return self.page(sheet, sheet.summary(), nonce)
         return self._start(sheet, act, nonce)

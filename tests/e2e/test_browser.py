@@ -1,12 +1,10 @@
 """A person at a browser: signs in, runs the report, watches it end, opens its file."""
 
-import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
@@ -14,42 +12,12 @@ from jobs.ledger.start import start_run
 from jobs.models import Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
-from tests.e2e.conftest import PASSWORD, in_state
-from tests.e2e.processes import Stack
+from tests.e2e.conftest import CHROMIUM, in_state
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: apt install chromium)"),
 ]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
-    """Ana's browser, signed in; anything that the console of the browser complains about fails the test."""
-    stack.up(stack.web)
-    context = browser.new_context(base_url=stack.url, accept_downloads=True, viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda m: complaints.append(m.text) if m.type in {"error", "warning"} else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto("/admin/")
-    page.get_by_label("Username").fill("ana")
-    page.get_by_label("Password").fill(PASSWORD)
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "/login/" not in url)
-    yield page
-    context.close()
-    assert complaints == []
 
 
 def test_the_report_from_sign_in_to_its_file(page: Page) -> None:

@@ -78,7 +78,7 @@
         one.append(text, remove);
         this.input.before(one);
       }
-      this.input.placeholder = this.keys.length && !this.many ? "" : "Type a name…";
+      this.input.placeholder = this.keys.length && !this.many ? "" : "Type a name or a key…";
     }
 
     settle() {
@@ -229,6 +229,12 @@
     if (!form) return;
     for (const box of form.querySelectorAll("[data-oc-pick]")) new Pick(box);
     form.addEventListener("submit", refuseHalf);
+    // Enter presses the first button of a form; in the name of a preset it means the button beside it.
+    document.getElementById("id_preset")?.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      event.preventDefault();
+      form.requestSubmit(form.querySelector("button[formaction]"));
+    });
     form.addEventListener("input", () => {
       compare(form);
       tellAdvanced(form);
