@@ -8,16 +8,12 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import Model, Q, QuerySet
-from django.db.models.functions import Left
 
 from jobs.catalog.registry import job_title
 from jobs.models import AuditEvent, Run, RunObject
 from jobs.states import State
 
-from .selectors import key_arguments
-
-#: A list decodes at most so many characters of a run's arguments; the run's own page shows all of them.
-_LISTED_ARGUMENTS = 4000
+from .summary import key_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +67,6 @@ class RunSlice:
 def run_slice(query: RunQuery, *, before: int | None = None, after: int | None = None, limit: int) -> RunSlice:
     """At most `limit` runs older than the row id `before`, or newer than `after`, else the newest. One query."""
     found = query.runs().select_related("retry_of").defer("arguments", "retry_of__arguments")
-    found = found.annotate(arguments_head=Left("arguments", _LISTED_ARGUMENTS))
     if after is not None:
         rows = list(found.filter(pk__gt=after).order_by("id")[: limit + 1])
         newer, older = len(rows) > limit, True
@@ -86,11 +81,7 @@ def run_slice(query: RunQuery, *, before: int | None = None, after: int | None =
 
 
 def _line(run: Run) -> RunLine:
-    head: str = run.arguments_head  # type: ignore[attr-defined]
-    if len(head) < _LISTED_ARGUMENTS:
-        run.arguments = head
-        return RunLine(run, job_title(run.task_name), key_arguments(run))
-    return RunLine(run, job_title(run.task_name), "long arguments, shown on the run's page")
+    return RunLine(run, job_title(run.task_name), key_arguments(run))
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +130,6 @@ def running_count(*, cap: int) -> int:
 def running_lines(*, limit: int) -> tuple[RunLine, ...]:
     """The runs that have been running longest."""
     found = Run.objects.filter(state=State.RUNNING).select_related("retry_of").order_by("claimed_at", "id")
-    found = found.annotate(arguments_head=Left("arguments", _LISTED_ARGUMENTS))
     return tuple(_line(run) for run in found.defer("arguments", "retry_of__arguments")[:limit])
 
 
@@ -156,7 +146,6 @@ def runs_of_object(obj: Model, *, limit: int) -> tuple[RunLine, ...]:
     """The newest runs that are about `obj`. One query."""
     about = RunObject.objects.filter(model=obj._meta.label_lower, key=str(obj.pk)).order_by("-run_id")
     found = Run.objects.filter(pk__in=about.values("run_id")[:limit]).select_related("retry_of").order_by("-id")
-    found = found.annotate(arguments_head=Left("arguments", _LISTED_ARGUMENTS))
     return tuple(_line(run) for run in found.defer("arguments", "retry_of__arguments"))
 
 

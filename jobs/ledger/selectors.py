@@ -137,14 +137,6 @@ def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
     return positional + [(labels.get(name, name), value) for name, value in kwargs.items()]
 
 
-def key_arguments(run: Run) -> str:
-    """The arguments in one line for a list, at most 120 characters."""
-    args, kwargs = redact(decode(run.arguments))
-    parts = [str(value) for value in args] + [f"{name}={value}" for name, value in kwargs.items()]
-    text = ", ".join(parts)
-    return text if len(text) <= 120 else text[:119] + "…"
-
-
 def timeline(run: Run) -> tuple[Step, ...]:
     """The run's way from asked to ended, with the waits between."""
     state = State(run.state)

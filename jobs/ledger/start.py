@@ -22,6 +22,7 @@ from jobs.states import Source, State
 
 from .audit import Actor, Subject, record
 from .redaction import hide
+from .summary import summarise
 from .verbs import START_RUN, require
 
 #: Runs that one act may start; the page says so before it asks.
@@ -193,6 +194,7 @@ def _prepare(
         task_id=str(uuid.uuid4()),
         task_name=job.name,
         arguments=text,
+        summary=summarise(text, secrets=job.parameters.secrets if job.parameters else ()),
         guaranteed=True,
         source=source,
         actor_id=actor.id,
@@ -205,7 +207,6 @@ def _prepare(
         state=State.WAITING if waits else State.ACCEPTED,
         publish_after=wish.not_before if waits else Now(),
     )
-    run.root_id = run.task_id
     return _Prepared(run, objects)
 
 

@@ -4,6 +4,6 @@ from .attempt import Attempt
 from .audit import AuditEvent
 from .lease import Lease
 from .preset import Preset
-from .run import Run, RunFile, RunObject
+from .run import Run, RunFile, RunLog, RunObject
 
-__all__ = ["Attempt", "AuditEvent", "Lease", "Preset", "Run", "RunFile", "RunObject"]
+__all__ = ["Attempt", "AuditEvent", "Lease", "Preset", "Run", "RunFile", "RunLog", "RunObject"]

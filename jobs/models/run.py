@@ -21,6 +21,8 @@ class Run(models.Model):
     arguments = models.TextField(default="[[], {}]")
     #: False where the publisher's arguments could not be kept whole; such a run cannot be retried as it was.
     arguments_exact = models.BooleanField(default=True)
+    #: The arguments in one line without secrets, cut: what lists show and what the search looks at.
+    summary = models.CharField(max_length=500, blank=True)
     #: True: the console accepted it, the claim guards it. False: observed, under Celery's own delivery rules.
     guaranteed = models.BooleanField(default=False)
 
@@ -37,12 +39,20 @@ class Run(models.Model):
     retry_of = models.ForeignKey("self", null=True, on_delete=models.SET_NULL, related_name="retries_by_staff")
     #: The id of the run whose values the form was filled from.
     based_on = models.CharField(max_length=255, blank=True)
-    root_id = models.CharField(max_length=255, blank=True)
+    #: The outermost run of its family; NULL for that run itself and for one that is alone.
+    root_id = models.CharField(max_length=255, null=True)
+    #: The run whose task published it; "" where none did.
     parent_id = models.CharField(max_length=255, blank=True)
+    #: Celery's id of the group or chord that it is a member of.
+    group_id = models.CharField(max_length=255, blank=True)
+    #: Which process published it, `pid@host`.
+    origin = models.CharField(max_length=255, blank=True)
 
     queue = models.CharField(max_length=255, blank=True)
     priority = models.PositiveSmallIntegerField(null=True)
     not_before = models.DateTimeField(null=True)
+    #: Its publisher wants it dropped if nobody has started it by then.
+    expires_at = models.DateTimeField(null=True)
 
     state = models.CharField(max_length=16, choices=_choices(State), default=State.ACCEPTED)
     #: The final state was announced without the worker's own word and may still be corrected.
@@ -73,9 +83,14 @@ class Run(models.Model):
 
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    #: Its value or traceback was too long to be kept whole.
+    truncated = models.BooleanField(default=False)
+    #: The last progress that it told (`jobs.pipeline.live.Progress`); NULL where it told none.
+    progress = models.JSONField(null=True)
 
     class Meta:
-        ordering = ["-id"]
+        # By when it was asked for, not by row: an observed run may be recorded long after it was published.
+        ordering = ["-accepted_at", "-id"]
         permissions = [
             ("run_job", "Can run jobs"),
             ("run_any_task", "Can run registered tasks that declare no job"),
@@ -86,10 +101,35 @@ class Run(models.Model):
                 fields=["publish_after"], name="run_to_dispatch", condition=models.Q(publish_after__isnull=False)
             ),
             models.Index(fields=["claimed_at"], name="run_running", condition=models.Q(state=State.RUNNING)),
-            models.Index(fields=["state", "-id"], name="run_by_state"),
-            models.Index(fields=["task_name", "-id"], name="run_by_task"),
-            models.Index(fields=["actor_id", "-id"], name="run_by_actor", condition=models.Q(actor_id__isnull=False)),
-            models.Index(fields=["accepted_at"], name="run_by_time"),
+            # Lists read these backwards from a position: every filter with an index of its own begins with it.
+            models.Index(fields=["-accepted_at", "-id"], name="run_by_time"),
+            models.Index(fields=["state", "-accepted_at", "-id"], name="run_by_state"),
+            models.Index(fields=["task_name", "-accepted_at", "-id"], name="run_by_task"),
+            models.Index(fields=["queue", "-accepted_at", "-id"], name="run_by_queue"),
+            models.Index(fields=["worker", "-accepted_at", "-id"], name="run_by_worker"),
+            models.Index(
+                fields=["actor_id", "-accepted_at", "-id"],
+                name="run_by_actor",
+                condition=models.Q(actor_id__isnull=False),
+            ),
+            models.Index(
+                fields=["schedule_id", "-accepted_at", "-id"],
+                name="run_by_schedule",
+                condition=models.Q(schedule_id__isnull=False),
+            ),
+            # What people and schedules started is a small part of what code publishes. The conditions are IS NOT NULL
+            # because SQLite uses a partial index for no other one that a parameter implies.
+            models.Index(
+                fields=["-accepted_at", "-id"],
+                name="run_of_people",
+                condition=models.Q(actor_id__isnull=False),
+            ),
+            models.Index(
+                fields=["-accepted_at", "-id"],
+                name="run_of_schedules",
+                condition=models.Q(schedule_id__isnull=False),
+            ),
+            models.Index(fields=["root_id", "id"], name="run_family", condition=models.Q(root_id__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(state__in=[s.value for s in State]), name="run_state_known"),
@@ -149,3 +189,19 @@ class RunObject(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+class RunLog(models.Model):
+    """The last lines that a run logged or printed, over all its attempts."""
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="log")
+    #: JSON: a list of `[epoch seconds, level, attempt, text]`, oldest first (`jobs.pipeline.live.LogLine`).
+    lines = models.TextField(default="[]")
+    #: How many lines it wrote in all, the kept ones included.
+    written = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"log of {self.run_id}"

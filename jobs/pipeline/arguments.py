@@ -20,8 +20,12 @@ def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
 
     Values that JSON cannot carry, and text beyond MAX_ARGUMENTS, give `[[], {}]` and False.
     """
+    values = [list(args or ()), dict(kwargs or {})]
     try:
-        text = json.dumps([list(args or ()), dict(kwargs or {})])
+        text = json.dumps(values, ensure_ascii=False)
+        text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: no database keeps it as text, JSON can spell it
+        text = json.dumps(values)
     except (TypeError, ValueError):
         return "[[], {}]", False
     return (text, True) if len(text) <= MAX_ARGUMENTS else ("[[], {}]", False)

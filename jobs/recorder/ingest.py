@@ -29,9 +29,9 @@ _MERGED_FIELDS = [
     for field in Run._meta.concrete_fields
     if field.name
     in {
-        "task_name", "arguments", "arguments_exact", "source", "actor_id", "actor_label", "schedule_name", "root_id",
-        "parent_id", "queue", "state", "provisional", "state_note", "attempt", "retries", "claimed_by", "accepted_at",
-        "published_at", "publish_after", "started_at", "finished_at", "runtime", "worker", "release", "error_type",
+        "task_name", "arguments", "arguments_exact", "summary", "source", "actor_id", "actor_label", "schedule_name",
+        "root_id", "parent_id", "queue", "state", "provisional", "state_note", "attempt", "retries", "claimed_by",
+        "accepted_at", "published_at", "publish_after", "started_at", "finished_at", "runtime", "worker", "release", "error_type",
         "error_message",
     }
 ]  # fmt: skip

@@ -12,6 +12,7 @@ from celery import states as celery_states
 
 from jobs.catalog.registry import find_job
 from jobs.errors import UnknownJob
+from jobs.ledger.summary import summarise
 from jobs.models import Attempt, Run
 from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
@@ -43,7 +44,7 @@ def new_observed_run(fact: Fact) -> Run:
         source=Source.CODE,
         state=State.QUEUED,
         accepted_at=moment(fact.at),
-        root_id=fact.root_id or fact.task_id,
+        root_id=_root(fact),
         parent_id=fact.parent_id,
         queue=fact.queue,
         arguments_exact=False,
@@ -96,7 +97,7 @@ def _fill_in(run: Run, fact: Fact) -> None:
     run.queue = run.queue or fact.queue
     run.release = fact.release or run.release
     run.parent_id = run.parent_id or fact.parent_id
-    run.root_id = fact.root_id or run.root_id or run.task_id
+    run.root_id = run.root_id or _root(fact)
     if fact.started_at is not None and run.started_at is None:
         run.started_at = moment(fact.started_at)
     if run.guaranteed:
@@ -107,10 +108,23 @@ def _fill_in(run: Run, fact: Fact) -> None:
         run.source = Source(fact.source)
     if fact.kind is Kind.PUBLISHED:
         run.arguments = fact.arguments or run.arguments
+        run.summary = summarise(run.arguments, secrets=_secrets(run))
         run.arguments_exact = fact.arguments_exact and bool(fact.arguments)
         run.actor_id = fact.actor_id if run.actor_id is None else run.actor_id
         run.actor_label = run.actor_label or fact.actor_label
         run.accepted_at = run.published_at = moment(fact.at)
+
+
+def _secrets(run: Run) -> frozenset[str]:
+    try:
+        job = find_job(run.task_name)
+    except UnknownJob:
+        return frozenset()
+    return job.parameters.secrets if job.parameters else frozenset()
+
+
+def _root(fact: Fact) -> str | None:
+    return fact.root_id if fact.root_id and fact.root_id != fact.task_id else None
 
 
 def _number(run: Run, fact: Fact) -> int:

@@ -54,7 +54,7 @@ def choose(page: Page, name: str, *people: str) -> None:
     tab_to(page, name)
     for person in people:
         page.keyboard.type(person)
-        expect(page.get_by_role("option", name=person)).to_be_visible()
+        expect(page.get_by_role("option", name=person, selected=True)).to_be_visible()
         page.keyboard.press("Enter")
 
 

@@ -33,6 +33,7 @@ def make(number: int, state: State = State.SUCCEEDED, **values: Any) -> Run:
         "task_id": f"{number:08x}-run",
         "task_name": under_test.add.name,
         "arguments": f'[[], {{"a": {number}}}]',
+        "summary": f"a={number}",
         "state": state,
         "source": Source.CONSOLE,
         "actor_label": "Ana Petrova",
