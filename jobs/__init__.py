@@ -4,5 +4,6 @@ from jobs.catalog.hints import File
 from jobs.catalog.registry import Targets, job
 from jobs.pipeline.attach import attach
 from jobs.pipeline.integration import integrate
+from jobs.pipeline.progress import progress, set_progress
 
-__all__ = ["File", "Targets", "attach", "integrate", "job"]
+__all__ = ["File", "Targets", "attach", "integrate", "job", "progress", "set_progress"]

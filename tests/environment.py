@@ -18,7 +18,7 @@ os.environ.update(
         "HTTPS": "off",
         "REDIS_URL": f"redis+socket://{ROOT}/redis.sock",
         "FILES_DIR": str(ROOT / "files"),
-        "TASK_MODULES": "tests.jobs_under_test",
+        "TASK_MODULES": "tests.jobs_under_test,tests.tasks_observed",
         "OUTSIDE_BOOK": str(ROOT / "outside-book.jsonl"),
         # A database server only when it is meant for tests: DATABASE_URL may name somebody's real one.
         "DATABASE_URL": os.environ.get("TEST_DATABASE_URL") or f"sqlite:///{ROOT}/opsconsole.sqlite3",

@@ -36,7 +36,7 @@ def book(task_id: str, event: str = "start") -> list[dict[str, Any]]:
     return [e for e in map(json.loads, lines) if e["id"] == task_id and e["event"] == event]
 
 
-def _work_until(flag: str) -> None:
+def wait_for_flag(flag: str) -> None:
     """Busy until the test creates the file `flag`; at most two minutes."""
     deadline = time.monotonic() + 120
     while not Path(flag).exists() and time.monotonic() < deadline:
@@ -54,7 +54,7 @@ def add(a: int, b: Annotated[int, Field(ge=0, le=100)] = 1) -> int:
 def hold(flag: str) -> str:
     """Runs until the test creates a file."""
     note("start")
-    _work_until(flag)
+    wait_for_flag(flag)
     note("end")
     return "told"
 
@@ -63,7 +63,7 @@ def hold(flag: str) -> str:
 def hold_again(flag: str) -> str:
     """Runs until the test creates a file; may be started again."""
     note("start")
-    _work_until(flag)
+    wait_for_flag(flag)
     note("end")
     return "told"
 
@@ -97,7 +97,7 @@ def too_long() -> None:
     note("start")
     while True:
         with suppress(SoftTimeLimitExceeded):
-            _work_until("/nonexistent/flag")
+            wait_for_flag("/nonexistent/flag")
 
 
 @job(title="Return an object", group="Tests")

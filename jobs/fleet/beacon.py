@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from celery import bootsteps
@@ -49,6 +49,8 @@ class Beacon:
     concurrency: int
     queues: tuple[str, ...]
     running: dict[str, int | None]
+    #: Of those that a pool process has taken up: `[epoch seconds of the start, retries]`.
+    started: dict[str, list[float]] = field(default_factory=dict)
 
 
 class BeaconStep(bootsteps.StartStopStep):
@@ -113,6 +115,11 @@ class BeaconStep(bootsteps.StartStopStep):
             "concurrency": parent.concurrency,
             "queues": sorted(parent.app.amqp.queues.consume_from),
             "running": running_executions(),
+            "started": {
+                request.id: [request.time_start, int(request.request_dict.get("retries") or 0)]
+                for request in list(worker_state.active_requests)
+                if request.time_start
+            },
         }
 
 

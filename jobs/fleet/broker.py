@@ -15,13 +15,18 @@ from django.conf import settings
 ATTEMPT_HEADER = "run_attempt"
 #: Header with the moment of publishing, in epoch seconds by the publisher's clock; renewed at each publish.
 PUBLISHED_HEADER = "published_at"
+#: Header with the moment of the first publish of this use of a task id; automatic retries carry it on.
+FIRST_PUBLISHED_HEADER = "first_published_at"
 PREFIX = "opsconsole:"
 FACTS_KEY = PREFIX + "facts"
 FACTS_GROUP = "recorder"
 BEACONS_KEY = PREFIX + "beacons"
 PROBE_KEY = PREFIX + "probe"
 
+Redis = redis.Redis
 RedisError = redis.RedisError
+#: Redis answered, and the answer is no.
+RedisRefused = redis.ResponseError
 
 
 def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:

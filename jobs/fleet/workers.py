@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import dataclass
 
 from .beacon import Beacon, read_beacons
-from .broker import RedisError, page_client
-
-#: After Redis failed to answer, this process does not ask again for so many seconds: a page must not wait twice.
-BREAKER_SECONDS = 2.0
+from .breaker import ask, silent_for
+from .broker import PROBE_KEY, Redis, RedisRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +20,8 @@ class Fleet:
     read_at: float = 0.0
     #: Seconds since Redis last answered this process; None when it never has.
     silent_for: float | None = None
+    #: Why Redis takes no writes, in its own words; "" while it takes them.
+    refuses: str = ""
 
     @property
     def slots(self) -> int:
@@ -38,30 +37,27 @@ class Fleet:
         return max((self.read_at - beacon.at for beacon in self.beacons), default=0.0)
 
 
-class _Breaker:
-    """When this process last heard from Redis, and until when it does not ask."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.closed_until = 0.0
-        self.answered_at: float | None = None
-
-    def silent_for(self) -> float | None:
-        return None if self.answered_at is None else time.monotonic() - self.answered_at
-
-
-_breaker = _Breaker()
-
-
 def read_fleet() -> Fleet:
-    """Every worker with a burning beacon; at most 0.6 s, and at once while Redis is known to be away."""
-    if time.monotonic() < _breaker.closed_until:
-        return Fleet(known=False, silent_for=_breaker.silent_for())
+    """Every worker with a burning beacon; at most 0.9 s, and at once while Redis is known to be away."""
+    return ask(_read) or Fleet(known=False, silent_for=silent_for())
+
+
+def _read(client: Redis) -> Fleet:
+    refuses = _refusal(client)
+    beacons, now = read_beacons(client)
+    return Fleet(
+        known=True,
+        beacons=tuple(sorted(beacons, key=lambda beacon: beacon.worker)),
+        read_at=now,
+        silent_for=0.0,
+        refuses=refuses,
+    )
+
+
+def _refusal(client: Redis) -> str:
+    """Why Redis takes no writes; found by a write: reads go on when it is full, a replica or cannot save."""
     try:
-        beacons, now = read_beacons(page_client())
-    except RedisError:
-        with _breaker.lock:
-            _breaker.closed_until = time.monotonic() + BREAKER_SECONDS
-        return Fleet(known=False, silent_for=_breaker.silent_for())
-    _breaker.answered_at = time.monotonic()
-    return Fleet(known=True, beacons=tuple(sorted(beacons, key=lambda b: b.worker)), read_at=now, silent_for=0.0)
+        client.set(PROBE_KEY, str(time.time()), ex=60)
+    except RedisRefused as error:
+        return str(error)
+    return ""

@@ -63,6 +63,8 @@ class Run(models.Model):
     resolution = models.CharField(max_length=32, blank=True)
     #: The number of the current attempt, 0 before the first claim. The fencing token of every fact.
     attempt = models.PositiveIntegerField(default=0)
+    #: Attempts of earlier uses of the same id; only code reuses ids.
+    attempts_before = models.PositiveIntegerField(default=0)
     #: Celery's own count of automatic retries in the next message.
     retries = models.PositiveIntegerField(default=0)
     claimed_by = models.CharField(max_length=64, blank=True)
@@ -85,7 +87,7 @@ class Run(models.Model):
     error_message = models.CharField(max_length=500, blank=True)
     #: Its value or traceback was too long to be kept whole.
     truncated = models.BooleanField(default=False)
-    #: The last progress that it told (`jobs.pipeline.live.Progress`); NULL where it told none.
+    #: The last progress that it told (`jobs.pipeline.live.Counter`); NULL where it told none.
     progress = models.JSONField(null=True)
 
     class Meta:
@@ -195,7 +197,7 @@ class RunLog(models.Model):
     """The last lines that a run logged or printed, over all its attempts."""
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="log")
-    #: JSON: a list of `[epoch seconds, level, attempt, text]`, oldest first (`jobs.pipeline.live.LogLine`).
+    #: JSON: a list of `[epoch seconds, level, attempt, text]`, oldest first (`jobs.pipeline.told.Line`).
     lines = models.TextField(default="[]")
     #: How many lines it wrote in all, the kept ones included.
     written = models.PositiveBigIntegerField(default=0)

@@ -7,17 +7,22 @@ that it killed or lost, and those whose value nobody keeps (`ignore_result`).
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from typing import Any
 
 from celery import states as celery_states
+from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerLostError
 from django.conf import settings
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 
+from jobs.fleet.broker import FIRST_PUBLISHED_HEADER
+
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
+from .live import LiveRun, take
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +30,8 @@ logger = logging.getLogger(__name__)
 RESULT_EXPIRES = 86_400
 LOST_CHILD = "worker process died"
 SHUTDOWN = "shutdown"
+#: Celery marks the rest of a chain as failed; none of it was ever published.
+CHAIN_BROKEN = "not started: an earlier run of its chain failed"
 
 
 class RecordingBackend(RedisBackend):
@@ -33,6 +40,7 @@ class RecordingBackend(RedisBackend):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs["expires"] = kwargs.get("expires") or RESULT_EXPIRES
         super().__init__(*args, **kwargs)
+        self._failing = threading.local()
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """No subscription per publish: `AsyncResult.get()` subscribes when somebody waits, and reads the key first."""
@@ -46,7 +54,7 @@ class RecordingBackend(RedisBackend):
         state: str = celery_states.SUCCESS,
     ) -> None:
         if not store_result or (request is not None and request.ignore_result):
-            self._append_only(_fact(task_id, None, state, None, request))
+            self._append_only(_fact(task_id, None, state, None, request), take(task_id))
         super().mark_as_done(task_id, result, request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
@@ -60,8 +68,14 @@ class RecordingBackend(RedisBackend):
         state: str = celery_states.FAILURE,
     ) -> None:
         if not store_result:
-            self._append_only(_fact(task_id, self.prepare_exception(exc), state, traceback, request, exc))
-        super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+            described = self.prepare_exception(exc)
+            self._append_only(_fact(task_id, described, state, traceback, request), take(task_id))
+        # What is stored meanwhile for other ids is the rest of the chain that ends here.
+        self._failing.request = request
+        try:
+            super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+        finally:
+            self._failing.request = None
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
@@ -77,8 +91,12 @@ class RecordingBackend(RedisBackend):
         if current["status"] == celery_states.SUCCESS and execution_number(request) is None:
             return result
         fact = _fact(task_id, result, state, traceback, request)
+        failing = getattr(self._failing, "request", None)
+        if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
+            fact.note, fact.parent_id, fact.root_id = CHAIN_BROKEN, failing.id, failing.root_id or failing.id
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
-        self.ensure(self._write, (self.get_key_for_task(task_id), value, expires, fact))
+        live = take(task_id) if state != celery_states.STARTED else None
+        self.ensure(self._write, (self.get_key_for_task(task_id), value, expires, fact, live))
         return result
 
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
@@ -86,18 +104,36 @@ class RecordingBackend(RedisBackend):
         meta["task_id"] = task_id
         return meta
 
-    def _write(self, key: Any, value: Any, expires: int, fact: Fact) -> None:
+    def _write(self, key: Any, value: Any, expires: int, fact: Fact, live: LiveRun | None) -> None:
         with self.client.pipeline(transaction=True) as pipe:
             pipe.setex(key, expires, value)
             pipe.publish(key, value)
-            append(pipe, fact)
+            _queue(pipe, fact, live)
             pipe.execute()
 
-    def _append_only(self, fact: Fact) -> None:
-        self.ensure(append, (self.client, fact))
+    def append_fact(self, fact: Fact) -> None:
+        """Report an end for which Celery stores no result; the task's own lines go with it."""
+        self._append_only(fact, take(fact.task_id))
+
+    def _append_only(self, fact: Fact, live: LiveRun | None) -> None:
+        self.ensure(self._append, (fact, live))
+
+    def _append(self, fact: Fact, live: LiveRun | None) -> None:
+        with self.client.pipeline(transaction=True) as pipe:
+            _queue(pipe, fact, live)
+            pipe.execute()
 
 
-def _fact(task_id: str, result: Any, state: str, traceback: Any, request: Any, exc: Any = None) -> Fact:
+def _queue(pipe: Any, fact: Fact, live: LiveRun | None) -> None:
+    """The fact, after the last lines of its run: whoever reads the one finds the other."""
+    if live is not None:
+        live.queue_news(pipe)
+        fact.told = bool(live.written) or live.counter is not None
+        fact.progress = live.counter.values(fact.at) if live.counter is not None else None
+    append(pipe, fact)
+
+
+def _fact(task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Fact:
     fact = Fact(kind=Kind.ENDED, task_id=task_id, at=time.time(), state=state, release=settings.RELEASE)
     text, cut_result = cut(_text(result), MAX_RESULT)
     trace, cut_trace = cut(str(traceback or ""), MAX_TRACEBACK)
@@ -113,6 +149,16 @@ def _fact(task_id: str, result: Any, state: str, traceback: Any, request: Any, e
         # Only remote control speaks without a request: the worker's own word is still to come.
         fact.provisional = True
         return fact
+    if state == celery_states.RETRY and request.get("started_at") is None:
+        # "cancelled by Celery", told by the main process of a worker that stops: no retry was published.
+        fact.provisional, fact.note = True, SHUTDOWN
+    return describe(fact, request)
+
+
+def describe(fact: Fact, request: Any) -> Fact:
+    """Fill in what the task's request knows. Celery also passes bare objects where it has no request."""
+    if not isinstance(request, Context):
+        request = Context({**vars(request), "task": getattr(request, "name", None)})
     fact.n = execution_number(request)
     fact.guaranteed = fact.n is not None
     fact.task = request.task or ""
@@ -120,17 +166,15 @@ def _fact(task_id: str, result: Any, state: str, traceback: Any, request: Any, e
     fact.queue = (request.delivery_info or {}).get("routing_key") or ""
     fact.retries = request.retries or 0
     fact.root_id, fact.parent_id = request.root_id or "", request.parent_id or ""
+    fact.group_id = request.group or ""
+    fact.published = request.get(FIRST_PUBLISHED_HEADER)
     fact.files = request.get("run_files") or []
     fact.schedule_name = request.get("periodic_task_name") or ""
     fact.source = request.get("source") or ""
     fact.started_at = request.get("started_at")
+    fact.eta = request.get("retry_eta") if fact.state == celery_states.RETRY else None
     if (clock := request.get("started_clock")) is not None:
         fact.runtime = time.monotonic() - clock
-    if state == celery_states.RETRY:
-        fact.eta = request.get("retry_eta")
-        if fact.started_at is None:
-            # "cancelled by Celery", told by the main process of a worker that stops: no retry was published.
-            fact.provisional, fact.note = True, SHUTDOWN
     fact.meta = {
         "args": request.get("argsrepr"),
         "kwargs": request.get("kwargsrepr"),

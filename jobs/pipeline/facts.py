@@ -24,6 +24,8 @@ class Kind(StrEnum):
 
     #: Code published an observed task.
     PUBLISHED = "published"
+    #: A worker was seen at it, before anything else told of its start.
+    STARTED = "started"
     #: An attempt ended, well or badly, or asked for its automatic retry.
     ENDED = "ended"
 
@@ -46,7 +48,11 @@ class Fact:
     queue: str = ""
     release: str = ""
     retries: int = 0
+    #: Of a retry: when the next attempt is due. Of a publish: not before then.
     eta: float | None = None
+    expires: float | None = None
+    #: When the task of this id was first published: tells one use of an id from the next.
+    published: float | None = None
     started_at: float | None = None
     runtime: float | None = None
     #: The return value, or Celery's description of the exception, as JSON text.
@@ -66,6 +72,12 @@ class Fact:
     root_id: str = ""
     parent_id: str = ""
     schedule_name: str = ""
+    group_id: str = ""
+    origin: str = ""
+    #: The last progress that it told, as `jobs.pipeline.live.Counter.values` writes it.
+    progress: dict[str, Any] | None = None
+    #: It told lines or progress, which wait in Redis.
+    told: bool = False
     #: What django-celery-results keeps beside a result: children, argument reprs.
     meta: dict[str, Any] = field(default_factory=dict)
     version: int = VERSION

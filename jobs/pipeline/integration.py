@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import Celery, signals
 
 from jobs.fleet.beacon import BeaconStep
 from jobs.fleet.broker import forget_clients
 
+from .live import install
 from .publishing import report_published, stamp_message
 
 
@@ -20,7 +23,15 @@ def integrate(app: Celery) -> None:
     app.steps["worker"].add(BeaconStep)
     signals.before_task_publish.connect(stamp_message, weak=False, dispatch_uid="opsconsole.stamp")
     signals.after_task_publish.connect(report_published, weak=False, dispatch_uid="opsconsole.report")
+    # Before the record of the run is closed: its lines go with the fact.
+    signals.task_postrun.connect(_report_dropped, weak=False, dispatch_uid="opsconsole.dropped")
+    install()
     signals.worker_process_init.connect(_drop_inherited_sockets, weak=False, dispatch_uid="opsconsole.fork")
+
+
+def _report_dropped(task: Any = None, state: str = "", retval: Any = None, **_: Any) -> None:
+    if (report := getattr(task, "report_dropped", None)) is not None:
+        report(state, retval)
 
 
 def _drop_inherited_sockets(**_: object) -> None:

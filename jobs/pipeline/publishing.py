@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
 from typing import Any
 
 from celery import current_task
 from kombu.exceptions import OperationalError
 
-from jobs.fleet.broker import ATTEMPT_HEADER, PUBLISHED_HEADER, RedisError, page_client
+from jobs.fleet.broker import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER, RedisError, page_client
 from jobs.states import Source
 
 from .arguments import encode
@@ -27,9 +28,13 @@ def stamp_message(headers: dict[str, Any] | None = None, **_: Any) -> None:
     if headers is None:
         return
     headers[PUBLISHED_HEADER] = time.time()
+    headers.setdefault(FIRST_PUBLISHED_HEADER, headers[PUBLISHED_HEADER])
     if headers.get("source"):
         return
     parent = current_task.request if current_task else None
+    if parent is not None and parent.id == headers.get("id"):
+        # Task.replace(): the id goes on with another task, and the `Ignore` that follows is not its end.
+        parent.update(replaced=True)
     if headers.get("periodic_task_name") or headers.get("celery_beat_task"):
         headers["source"] = Source.SCHEDULE.value
     else:
@@ -40,7 +45,11 @@ def stamp_message(headers: dict[str, Any] | None = None, **_: Any) -> None:
 
 
 def report_published(
-    sender: str = "", headers: dict[str, Any] | None = None, body: Any = None, routing_key: str = "", **_: Any
+    sender: str = "",
+    headers: dict[str, Any] | None = None,
+    body: Any = None,
+    routing_key: str = "",
+    **_: Any,
 ) -> None:
     """after_task_publish: append the observed run's first fact, with its exact arguments.
 
@@ -64,8 +73,21 @@ def report_published(
         root_id=headers.get("root_id") or "",
         parent_id=headers.get("parent_id") or "",
         schedule_name=headers.get("periodic_task_name") or "",
+        group_id=headers.get("group") or "",
+        origin=(headers.get("origin") or "").removeprefix("gen"),
+        eta=_epoch(headers.get("eta")),
+        expires=_epoch(headers.get("expires")),
+        published=headers.get(FIRST_PUBLISHED_HEADER),
     )
     try:
         append(page_client(), fact)
     except (RedisError, OperationalError) as error:
         logger.warning("The publishing of %s was not reported (%s); its end will be.", fact.task_id, error)
+
+
+def _epoch(moment: str | None) -> float | None:
+    """Celery writes a message's times in ISO 8601."""
+    try:
+        return datetime.fromisoformat(moment).timestamp() if moment else None
+    except ValueError:
+        return None

@@ -9,14 +9,19 @@ from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
+from celery.states import IGNORED, REJECTED
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connection
 from django.db.models.functions import Now
+from pydantic import SecretStr
 
 from jobs.catalog.registry import find_job
 from jobs.models import Run
 from jobs.states import CLAIMABLE, State
 
-from .facts import execution_number
+from .backend import RecordingBackend, describe
+from .facts import Fact, Kind, execution_number
+from .live import hide, open_live
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +45,10 @@ class ConsoleTask(Task):
         n = execution_number(request)
         request.update(started_at=time.time(), started_clock=time.monotonic())
         if n is not None:
+            request.update(claimed=False)
             claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
+            request.update(claimed=True)
+            open_live(request)
         if self.name.startswith("celery."):
             return
         job = find_job(self.name)
@@ -50,9 +58,28 @@ class ConsoleTask(Task):
             # publishes it, and the stored result shows it; neither may see a secret or an object.
             request.update(args=list(args), kwargs=dict(kwargs))
             call = job.parameters.to_python(args, kwargs)
+            if job.parameters.secrets:
+                hide(_texts([*call.args, *call.kwargs.values()]))
             args[:] = call.args
             kwargs.clear()
             kwargs.update(call.kwargs)
+
+    def report_dropped(self, state: str, retval: Any) -> None:
+        """What Celery stores no word of: a body that raised `Ignore` has ended, one that raised `Reject` had begun.
+
+        Not told: a message that this worker never claimed, one that goes back into its queue, and a task that has
+        replaced itself.
+        """
+        request = self.request
+        if state not in {IGNORED, REJECTED} or request.is_eager:
+            return
+        if request.get("claimed") is False or request.get("replaced") or getattr(retval, "requeue", False):
+            return
+        if isinstance(self.backend, RecordingBackend):
+            # Of the rejected one the worker's main process reports the failure, and does not know when it began.
+            kind = Kind.ENDED if state == IGNORED else Kind.STARTED
+            fact = Fact(kind, str(request.id), time.time(), state=state, release=settings.RELEASE)
+            self.backend.append_fact(describe(fact, request))
 
     def signature_from_request(
         self, request: Any = None, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any
@@ -64,6 +91,11 @@ class ConsoleTask(Task):
         elif (eta := options.get("eta")) is not None:
             request.update(retry_eta=eta.timestamp())
         return super().signature_from_request(request, args, kwargs, *rest, **options)
+
+
+def _texts(values: list[Any]) -> list[str]:
+    """The plain texts of the secrets among typed values."""
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
 
 def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:

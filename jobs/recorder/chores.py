@@ -21,6 +21,7 @@ from jobs.ledger import leases
 from .dispatch import Dispatcher
 from .ingest import Ingest
 from .reap import Reaper
+from .watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class Recorder:
         self._chores = [
             Chore("ingest", lambda: ingest.step(wait=0.5), 0.0, ingest.catch_up),
             Chore("dispatch", Dispatcher(current_app, steady_client()).step, 0.2),
+            Chore("watch", Watch(steady_client()).step, 1.0),
             Chore("reap", Reaper(steady_client()).step, 2.0),
         ]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 import redis
+from celery import states as celery_states
 from django.db import transaction
 
 from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY
-from jobs.models import Attempt, Run, RunFile
+from jobs.models import Attempt, Run, RunFile, RunLog
 from jobs.pipeline.facts import Fact, Kind, read_entry
+from jobs.pipeline.told import Told, log_key, progress_key, read_told
 
 from .merge import apply_fact, moment, new_observed_run
 from .results import store_results
@@ -24,17 +26,10 @@ DEAD_KEY = FACTS_KEY + ":dead"
 DEAD_KEPT = 10_000
 #: One consumer name for whoever leads: a successor finds what its predecessor read and did not acknowledge.
 _CONSUMER = "leader"
-_MERGED_FIELDS = [
-    field.name
-    for field in Run._meta.concrete_fields
-    if field.name
-    in {
-        "task_name", "arguments", "arguments_exact", "summary", "source", "actor_id", "actor_label", "schedule_name",
-        "root_id", "parent_id", "queue", "state", "provisional", "state_note", "attempt", "retries", "claimed_by",
-        "accepted_at", "published_at", "publish_after", "started_at", "finished_at", "runtime", "worker", "release", "error_type",
-        "error_message",
-    }
-]  # fmt: skip
+#: What a merge never changes.
+_GIVEN = {"id", "task_id", "guaranteed", "reason", "nonce", "schedule_id", "due_at", "retry_of", "based_on", "priority",
+          "resolution", "publish_count", "cancel_requested_at"}  # fmt: skip
+_MERGED_FIELDS = [field.name for field in Run._meta.concrete_fields if field.name not in _GIVEN]
 
 
 class Ingest:
@@ -63,13 +58,19 @@ class Ingest:
             except (ValueError, TypeError) as error:
                 logger.error("Fact %s is set aside: %s", entry_id, error)
                 self._client.xadd(DEAD_KEY, _with_reason(entry_id, fields, error), maxlen=DEAD_KEPT)
-        record_facts(facts)
+        record_facts(facts, self._told(facts))
         ids = [entry_id for entry_id, _ in entries]
         pipe = self._client.pipeline(transaction=True)
         pipe.xack(FACTS_KEY, FACTS_GROUP, *ids)
         pipe.xdel(FACTS_KEY, *ids)
+        for fact in facts:
+            if _may_have_told(fact) and fact.state != celery_states.RETRY:
+                pipe.delete(log_key(fact.task_id), progress_key(fact.task_id))
         pipe.execute()
         return len(entries)
+
+    def _told(self, facts: list[Fact]) -> dict[str, Told]:
+        return read_told({fact.task_id for fact in facts if _may_have_told(fact)}, self._client)
 
     def _read(self, wait: float) -> list[tuple[str, dict[str, str]]]:
         start = "0" if self._catching_up else ">"
@@ -102,8 +103,17 @@ def _with_reason(entry_id: str, fields: dict[str, str], error: Exception) -> dic
     return {**fields, "id": entry_id, "why": str(error)}
 
 
-def record_facts(facts: Iterable[Fact]) -> None:
-    """Merge the facts into runs, attempts, files and stored results; one transaction, safe to repeat."""
+def _may_have_told(fact: Fact) -> bool:
+    """Whether lines or progress of it wait in Redis; of a child that was killed its parent cannot know."""
+    return fact.kind is Kind.ENDED and (fact.told or fact.started_at is None)
+
+
+def record_facts(facts: Iterable[Fact], told: Mapping[str, Told] | None = None) -> None:
+    """Merge the facts into runs, attempts, files, logs and stored results; one transaction, safe to repeat.
+
+    Args:
+        told: the lines and the progress of these runs, by task id.
+    """
     facts = list(facts)
     if not facts:
         return
@@ -124,10 +134,24 @@ def record_facts(facts: Iterable[Fact]) -> None:
             files += [
                 RunFile(run=run, attempt=max(run.attempt, 1), created_at=moment(fact.at), **file) for file in fact.files
             ]
+        logs = [_keep_told(runs[task_id], one) for task_id, one in (told or {}).items() if task_id in runs]
         Run.objects.bulk_update(sorted(runs.values(), key=lambda run: run.pk), _MERGED_FIELDS, batch_size=50)
         Attempt.objects.bulk_create(attempts, ignore_conflicts=True)
         RunFile.objects.bulk_create(files, ignore_conflicts=True)
+        RunLog.objects.bulk_create(
+            [log for log in logs if log is not None],
+            update_conflicts=True,
+            unique_fields=["run"],
+            update_fields=["lines", "written"],
+        )
         store_results(counted)
+
+
+def _keep_told(run: Run, told: Told) -> RunLog | None:
+    """Note the last progress on the run; its log as a row, None where it wrote nothing."""
+    if told.progress is not None:
+        run.progress = told.progress
+    return RunLog(run=run, lines=told.text, written=told.written) if told.written else None
 
 
 def _locked_runs(facts: list[Fact]) -> dict[str, Run]:

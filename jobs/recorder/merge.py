@@ -14,7 +14,7 @@ from jobs.catalog.registry import find_job
 from jobs.errors import UnknownJob
 from jobs.ledger.summary import summarise
 from jobs.models import Attempt, Run
-from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import PROVISIONAL_RANK, Source, State, rank
 
@@ -24,6 +24,8 @@ RETRY_GRACE = 30
 MAX_LOST_ATTEMPTS = 3
 #: The note of a run whose worker's beacon is gone, or no longer lists it.
 WORKER_GONE = "worker vanished"
+#: What the page says of a body that raised `Ignore`.
+IGNORED = "the task told Celery to ignore it"
 _LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE}
 
 
@@ -43,7 +45,8 @@ def new_observed_run(fact: Fact) -> Run:
         guaranteed=False,
         source=Source.CODE,
         state=State.QUEUED,
-        accepted_at=moment(fact.at),
+        accepted_at=moment(fact.published or fact.at),
+        published_at=moment(fact.published) if fact.published else None,
         root_id=_root(fact),
         parent_id=fact.parent_id,
         queue=fact.queue,
@@ -53,6 +56,10 @@ def new_observed_run(fact: Fact) -> Run:
 
 def apply_fact(run: Run, fact: Fact) -> Merged:
     """Merge one fact into the run (in memory; the caller holds its lock and saves it)."""
+    if not run.guaranteed and (use := _use(run, fact)):
+        if use < 0:
+            return Merged(attempt=None if fact.kind is Kind.PUBLISHED else _fenced(run, fact, fact.retries + 1))
+        _open_again(run, fact)
     _fill_in(run, fact)
     if fact.kind is Kind.PUBLISHED:
         return Merged()
@@ -68,14 +75,43 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
         run.publish_after, run.claimed_by = moment(fact.at), ""
         return Merged(attempt=_attempt(run, fact, n, state))
     run.attempt, run.state, run.provisional, run.state_note = n, state, fact.provisional, fact.note
+    if fact.state == celery_states.IGNORED:
+        run.state_note = IGNORED
     run.publish_after = None
+    if state is State.RUNNING:
+        run.claimed_at = moment(fact.at)
+        return Merged()
     if state is State.RETRYING:
         run.retries = fact.retries + 1
         run.publish_after = moment((fact.eta or fact.at) + RETRY_GRACE) if run.guaranteed else None
     else:
         run.finished_at, run.runtime = moment(fact.at), fact.runtime
     run.error_type, run.error_message = fact.error_type, fact.error_message
-    return Merged(attempt=_attempt(run, fact, n, state), counts=not fact.provisional and state is not State.LOST)
+    run.truncated = fact.truncated
+    if fact.progress is not None:
+        run.progress = fact.progress
+    counts = not fact.provisional and state is not State.LOST and fact.state in celery_states.ALL_STATES
+    return Merged(attempt=_attempt(run, fact, n, state), counts=counts)
+
+
+def _use(run: Run, fact: Fact) -> int:
+    """Whether the fact tells of a later (1) or an earlier (-1) use of the same id than the row does; 0: of this one."""
+    if fact.published is None or run.published_at is None:
+        return 0
+    # Two publishes lie more than a millisecond apart; the database rounds to a microsecond.
+    apart = fact.published - run.published_at.timestamp()
+    return 0 if abs(apart) < 0.001 else 1 if apart > 0 else -1
+
+
+def _open_again(run: Run, fact: Fact) -> None:
+    """The next use of an id that code publishes again and again: its attempts are numbered on."""
+    run.attempts_before = run.attempt
+    run.task_name = fact.task or run.task_name
+    run.state, run.provisional, run.state_note = State.QUEUED, False, ""
+    run.accepted_at = run.published_at = moment(fact.published or fact.at)
+    run.started_at = run.finished_at = run.claimed_at = run.runtime = None
+    run.error_type = run.error_message = ""
+    run.progress = None
 
 
 def moment(epoch: float) -> datetime:
@@ -96,7 +132,9 @@ def _fill_in(run: Run, fact: Fact) -> None:
     run.worker = fact.worker or run.worker
     run.queue = run.queue or fact.queue
     run.release = fact.release or run.release
-    run.parent_id = run.parent_id or fact.parent_id
+    if fact.parent_id != fact.task_id:  # Celery names a run as the parent of its own automatic retry
+        run.parent_id = run.parent_id or fact.parent_id
+    run.group_id = run.group_id or fact.group_id
     run.root_id = run.root_id or _root(fact)
     if fact.started_at is not None and run.started_at is None:
         run.started_at = moment(fact.started_at)
@@ -112,7 +150,10 @@ def _fill_in(run: Run, fact: Fact) -> None:
         run.arguments_exact = fact.arguments_exact and bool(fact.arguments)
         run.actor_id = fact.actor_id if run.actor_id is None else run.actor_id
         run.actor_label = run.actor_label or fact.actor_label
-        run.accepted_at = run.published_at = moment(fact.at)
+        run.accepted_at = run.published_at = moment(fact.published or fact.at)
+        run.group_id, run.origin = fact.group_id, fact.origin
+        run.not_before = moment(fact.eta) if fact.eta else None
+        run.expires_at = moment(fact.expires) if fact.expires else None
 
 
 def _secrets(run: Run) -> frozenset[str]:
@@ -132,10 +173,12 @@ def _number(run: Run, fact: Fact) -> int:
         return fact.n
     # Without the header: an observed run counts Celery's retries; of a console run (Task.replace() drops headers, and
     # remote control knows none) it can only be the attempt that we know of.
-    return run.attempt if run.guaranteed else fact.retries + 1
+    return run.attempt if run.guaranteed else run.attempts_before + fact.retries + 1
 
 
 def _state(fact: Fact) -> State:
+    if fact.kind is Kind.STARTED:
+        return State.RUNNING
     if fact.state == celery_states.SUCCESS:
         return State.SUCCEEDED
     if fact.state == celery_states.RETRY:
@@ -143,6 +186,8 @@ def _state(fact: Fact) -> State:
         return State.LOST if fact.provisional else State.RETRYING
     if fact.state == celery_states.REVOKED:
         return State.EXPIRED if "expired" in fact.error_message else State.CANCELLED
+    if fact.state == celery_states.IGNORED or fact.note == CHAIN_BROKEN:
+        return State.CANCELLED
     return State.LOST if fact.note in _LOST_NOTES else State.FAILED
 
 

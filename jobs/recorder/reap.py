@@ -17,6 +17,7 @@ from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY
 from jobs.ledger.leases import database_now
 from jobs.models import Run
 from jobs.pipeline.facts import Fact, Kind
+from jobs.pipeline.told import read_told
 from jobs.states import State
 
 from .ingest import record_facts
@@ -43,7 +44,7 @@ class Reaper:
         self._unlisted: dict[tuple[int, int], set[tuple[str, int]]] = {}
 
     def step(self) -> int:
-        """Judge the running console runs; the number declared lost or put back.
+        """Judge the running runs; the number declared lost or put back.
 
         Raises:
             RedisError, DatabaseError: nothing was judged, and the quiet time begins anew.
@@ -64,12 +65,14 @@ class Reaper:
 
     def _judge(self, beacons: dict[str, Beacon]) -> int:
         before = database_now() - timedelta(seconds=CLAIM_GRACE)
-        runs = Run.objects.filter(state=State.RUNNING, guaranteed=True, claimed_at__lt=before)
+        runs = Run.objects.filter(state=State.RUNNING, claimed_at__lt=before)
         seen: dict[tuple[int, int], set[tuple[str, int]]] = {}
         lost: list[Run] = []
-        for run in runs.order_by("claimed_at").only("pk", "task_id", "task_name", "attempt", "worker", "queue")[:BATCH]:
+        for run in runs.order_by("claimed_at").only(
+            "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed"
+        )[:BATCH]:
             beacon = beacons.get(run.worker)
-            if beacon is not None and beacon.running.get(run.task_id) == run.attempt:
+            if beacon is not None and _lists(beacon, run):
                 continue
             key = (run.pk, run.attempt)
             sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
@@ -77,7 +80,7 @@ class Reaper:
             if len(seen[key]) >= 2:
                 lost.append(run)
         self._unlisted = seen
-        record_facts([_lost(run) for run in lost])
+        record_facts([_lost(run) for run in lost], read_told([run.task_id for run in lost], self._client))
         for run in lost:
             logger.warning("Run %s, execution %s: lost, %s no longer has it.", run.task_id, run.attempt, run.worker)
         return len(lost)
@@ -95,6 +98,11 @@ class Reaper:
         return not group["pending"] and group["last-delivered-id"] == stream["last-generated-id"]
 
 
+def _lists(beacon: Beacon, run: Run) -> bool:
+    """Whether the worker says that it has this execution; without the console's header it knows the id alone."""
+    return run.task_id in beacon.running and beacon.running[run.task_id] in {run.attempt, None}
+
+
 def _lost(run: Run) -> Fact:
     return Fact(
         kind=Kind.ENDED,
@@ -102,7 +110,7 @@ def _lost(run: Run) -> Fact:
         at=time.time(),
         n=run.attempt,
         task=run.task_name,
-        guaranteed=True,
+        guaranteed=run.guaranteed,
         state="FAILURE",
         note=WORKER_GONE,
         worker=run.worker,

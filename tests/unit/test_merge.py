@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.models import Run
-from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
 from jobs.recorder.merge import WORKER_GONE, apply_fact, new_observed_run
 from jobs.states import State, rank
@@ -135,3 +135,57 @@ def test_repeating_facts_changes_nothing(facts: list[Fact], data: st.DataObject)
         apply_fact(twice, fact)
         apply_fact(twice, data.draw(st.sampled_from(facts[: facts.index(fact) + 1])))
     assert (once.state, once.attempt) == (twice.state, twice.attempt)
+
+
+def published(at: float, task: str = "x", **more: Any) -> Fact:
+    values = {"arguments": "[[1], {}]", "source": "code", "published": at}
+    return Fact(kind=Kind.PUBLISHED, task_id="t", at=at, task=task, **{**values, **more})
+
+
+def test_an_id_used_again_is_one_run_with_its_attempts_numbered_on() -> None:
+    """In whatever order the facts of the two uses arrive."""
+    first, again = published(1.0), published(50.0, "y", arguments="[[2], {}]")
+    failed = ended("FAILURE", None, at=2.0, task="x", published=1.0, error_type="ValueError")
+    succeeded = ended("SUCCESS", None, at=51.0, task="y", published=50.0)
+    for order in itertools.permutations([first, failed, again, succeeded]):
+        run = new_observed_run(order[0])
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.state, run.task_name, run.arguments) == (State.SUCCEEDED, "y", "[[2], {}]"), order
+        assert run.accepted_at.timestamp() == 50.0
+        assert run.attempt == (2 if order.index(failed) < min(order.index(again), order.index(succeeded)) else 1)
+
+
+def test_a_start_that_is_seen_late_changes_no_end() -> None:
+    seen = Fact(Kind.STARTED, "t", 3.0, worker="w@1", started_at=2.0)
+    for order in itertools.permutations([published(1.0), seen, ended("SUCCESS", None, at=4.0)]):
+        run = new_observed_run(order[0])
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.state, run.attempt) == (State.SUCCEEDED, 1)
+        assert run.started_at is not None and run.started_at.timestamp() == 2.0
+
+
+def test_what_ends_without_an_outcome_is_cancelled_and_says_why() -> None:
+    for fact, note in [
+        (ended("IGNORED", None, started_at=1.0), "the task told Celery to ignore it"),
+        (ended("FAILURE", None, note=CHAIN_BROKEN), CHAIN_BROKEN),
+    ]:
+        run = new_observed_run(fact)
+        merged = apply_fact(run, fact)
+        assert (run.state, run.state_note) == (State.CANCELLED, note)
+        assert merged.counts == (fact.state == "FAILURE"), "what Celery stores, we store"
+
+
+def test_a_retry_is_not_its_own_parent() -> None:
+    run = new_observed_run(published(1.0, parent_id="mother", root_id="mother"))
+    apply_fact(run, published(1.0, parent_id="mother", root_id="mother"))
+    apply_fact(run, ended("SUCCESS", None, retries=1, parent_id="t", root_id="mother"))
+    assert (run.parent_id, run.root_id) == ("mother", "mother")
+
+
+def test_secrets_of_a_declared_job_are_not_in_the_summary_of_what_code_publishes() -> None:
+    fact = published(1.0, "tests.jobs_under_test.echo_types", arguments='[[], {"pin": "1234", "text": "plain"}]')
+    run = new_observed_run(fact)
+    apply_fact(run, fact)
+    assert run.summary == "pin=•••, text=plain"

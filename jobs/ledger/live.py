@@ -1,0 +1,89 @@
+"""What a run has told: its log and its progress, from Redis while it moves and from the ledger when it has ended."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.fleet.breaker import ask
+from jobs.models import Run, RunLog
+from jobs.pipeline.told import Told, read_told
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that the run logged or printed; `at` in epoch seconds by the worker's clock."""
+
+    at: float
+    level: str
+    attempt: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far it is. `began` and `at` (the last news) are epoch seconds by the worker's clock; total None: unknown."""
+
+    done: int
+    total: int | None
+    noun: str
+    note: str
+    began: float
+    at: float
+
+    @property
+    def share(self) -> float | None:
+        """0.0 to 1.0; None where the total is not known."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total else None
+
+    @property
+    def rate(self) -> float | None:
+        """How many a second, since it began; None as long as nothing is done."""
+        seconds = self.at - self.began
+        return self.done / seconds if self.done > 0 and seconds > 0 else None
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the total is reached at this rate."""
+        if self.total is None or self.rate is None:
+            return None
+        return max(self.total - self.done, 0) / self.rate
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What a run has told.
+
+    Attributes:
+        known: False when it still moves and Redis did not answer.
+        lines: the last ones, oldest first.
+        written: how many lines it wrote in all.
+    """
+
+    known: bool
+    progress: Progress | None = None
+    lines: tuple[LogLine, ...] = ()
+    written: int = 0
+
+
+def live_of(run: Run) -> Live:
+    """The log and progress of `run`: one bounded round trip while it is active, one query when it has ended."""
+    if not run.is_active:
+        log = RunLog.objects.filter(run_id=run.pk).first()
+        lines = json.loads(log.lines) if log else []
+        return Live(True, _progress(run.progress), _lines(lines), log.written if log else 0)
+    told = ask(lambda client: read_told([run.task_id], client))
+    if told is None:
+        return Live(known=False, progress=_progress(run.progress))
+    one = told.get(run.task_id, Told())
+    return Live(True, _progress(one.progress or run.progress), _lines(one.lines), one.written)
+
+
+def _lines(lines: Iterable[Any]) -> tuple[LogLine, ...]:
+    return tuple(LogLine(float(at), str(level), int(attempt), str(text)) for at, level, attempt, text in lines)
+
+
+def _progress(values: Mapping[str, Any] | None) -> Progress | None:
+    return Progress(**values) if values else None

@@ -1,0 +1,145 @@
+"""Plain Celery tasks of every kind, as a project's own code has them. Each tells what it does in the outside book."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import time
+from typing import Any
+
+from celery import current_task, shared_task
+from celery.exceptions import Ignore, Reject
+from kombu.utils import json as tagged
+
+from jobs import progress, set_progress
+from tests.jobs_under_test import wait_for_flag
+
+logger = logging.getLogger(__name__)
+
+
+def tell(event: str, args: Any = (), **kwargs: Any) -> None:
+    """One line of the outside book, written at once: who ran, with what, for whom, when."""
+    request = current_task.request
+    line = {
+        "event": event,
+        "id": request.id,
+        "name": current_task.name,
+        "arguments": tagged.dumps([list(args), kwargs]),
+        "retries": request.retries,
+        "parent": request.parent_id or "",
+        "root": request.root_id,
+        "group": request.group or "",
+        "at": time.time(),
+    }
+    with open(os.environ["OUTSIDE_BOOK"], "ab", buffering=0) as book:
+        book.write(json.dumps(line).encode() + b"\n")
+
+
+@shared_task
+def succeed(*args: Any, **kwargs: Any) -> int:
+    tell("start", args, **kwargs)
+    tell("succeeded")
+    return len(args)
+
+
+@shared_task(ignore_result=True)
+def succeed_quietly(*args: Any) -> None:
+    tell("start", args)
+    tell("succeeded")
+
+
+@shared_task
+def add_up(numbers: list[int]) -> int:
+    tell("start", [numbers])
+    tell("succeeded")
+    return sum(numbers)
+
+
+@shared_task
+def break_down(what: str) -> None:
+    tell("start", [what])
+    tell("failed")
+    raise LookupError(f"no {what} anywhere")
+
+
+@shared_task(bind=True, max_retries=2)
+def try_again(self: Any, succeed_at: int) -> str:
+    tell("start", [succeed_at])
+    if self.request.retries >= succeed_at:
+        tell("succeeded")
+        return "at last"
+    tell("failed" if self.request.retries == self.max_retries else "retrying")
+    raise self.retry(exc=TimeoutError("not yet"), countdown=0.05)
+
+
+@shared_task
+def publish_two(name: str) -> None:
+    tell("start", [name])
+    succeed.delay(name, "first")
+    succeed.delay(name, "second")
+    tell("succeeded")
+
+
+@shared_task(bind=True)
+def replaced(self: Any, number: int) -> None:
+    tell("start", [number])
+    raise self.replace(succeed.si("instead", number))
+
+
+@shared_task
+def ignore() -> None:
+    tell("start")
+    tell("cancelled")
+    raise Ignore()
+
+
+@shared_task
+def reject() -> None:
+    tell("start")
+    tell("failed")
+    raise Reject("not this one", requeue=False)
+
+
+@shared_task
+def die() -> None:
+    tell("start")
+    tell("lost")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@shared_task
+def hold(flag: str) -> None:
+    tell("start", [flag])
+    wait_for_flag(flag)
+    tell("succeeded")
+
+
+@shared_task
+def talk(lines: int, flag: str = "") -> None:
+    """Logs, prints and warns; holds on in the middle where a flag is given."""
+    for number in range(lines):
+        logger.info("line %s", number)
+    print("printed")  # noqa: T201
+    logger.warning("half way\nwith a second line")
+    if flag:
+        wait_for_flag(flag)
+    logger.info("the end")
+
+
+@shared_task
+def count(rows: int, flag: str = "") -> int:
+    """Tells its progress row by row; holds on at the half where a flag is given."""
+    done = 0
+    for number in progress(range(rows), noun="balances"):
+        if flag and number == rows // 2:
+            wait_for_flag(flag)
+        done += 1
+    return done
+
+
+@shared_task
+def count_by_hand(rows: int) -> None:
+    for number in range(rows):
+        set_progress(number + 1, rows, noun="letters", note=f"letter {number}")
