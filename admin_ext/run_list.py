@@ -1,72 +1,31 @@
-"""The runs list: what its address asks for, and everything that the page shows."""
+"""The runs list: everything that the page shows for what its address asks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from jobs.catalog.registry import job_title, listed_jobs
-from jobs.ledger.lists import RunCounts, RunQuery, run_counts, run_slice
+from django.utils import timezone
+
+from jobs.ledger.durations import usual
+from jobs.ledger.export import MOST_ROWS
+from jobs.ledger.run_counts import RunCounts, run_counts
+from jobs.ledger.run_query import Place, RunQuery, search_is_indexed
+from jobs.ledger.run_slices import RunSlice, run_slice
 from jobs.states import State
 
 from .chips import Chip, run_chip
-from .keyset import PER_PAGE, NotAPosition, Position, link
+from .keyset import PER_PAGE, NotAPosition, RunPosition, place_text
 from .rows import Row, rows
-from .words import capped
+from .run_asked import Asked
+from .run_choices import Named, named, statements
+from .words import capped, clock
 
 #: Counting stops here: "10,000+".
 COUNT_CAP = 10_000
-SHORTEST_ID = 4
 #: Always shown, in this order; the others when they have runs or are asked for.
 _FIRST_STATES = (State.RUNNING, State.QUEUED, State.RETRYING, State.FAILED, State.LOST, State.SUCCEEDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The parameters of the address, as given. `problem` says which of them makes no sense."""
-
-    state: str = ""
-    job: str = ""
-    by: str = ""
-    q: str = ""
-    problem: str = ""
-
-    @classmethod
-    def of(cls, parameters: Mapping[str, str]) -> Asked:
-        """Read and check them."""
-        asked = cls(*(parameters.get(name, "").strip()[:255] for name in ("state", "job", "by", "q")))
-        problem = ""
-        if asked.state and asked.state not in tuple(State):
-            problem = f"No state is called “{asked.state}”."
-        elif asked.by not in ("", "me"):
-            problem = f"by={asked.by} is not known; by=me shows your own runs."
-        elif 0 < len(asked.q) < SHORTEST_ID:
-            problem = f"Type at least {SHORTEST_ID} characters of the id; “{asked.q}” could be too many runs."
-        return replace(asked, problem=problem)
-
-    def query(self, viewer_id: int | None) -> RunQuery:
-        """What to read; only when there is no problem."""
-        return RunQuery(
-            state=State(self.state) if self.state else None,
-            task_name=self.job,
-            actor_id=viewer_id if self.by else None,
-            id_prefix=self.q,
-        )
-
-    def link(self, **changes: str) -> str:
-        """The address of this view with some parameters changed, from its top."""
-        kept = {"state": self.state, "job": self.job, "by": self.by, "q": self.q} | changes
-        return link(**kept)
-
-    def filters(self) -> list[tuple[str, str]]:
-        """Each filter in words, with the address of the view without it."""
-        named = [
-            ("q", f"id {self.q}…" if self.q else ""),
-            ("state", f"state {run_chip(self.state).word}" if self.state else ""),
-            ("job", f"job {job_title(self.job)}" if self.job else ""),
-            ("by", "by me" if self.by else ""),
-        ]
-        return [(words, self.link(**{name: ""})) for name, words in named if words]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,55 +41,148 @@ class Pill:
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """How far a search came that stopped before the end of the history.
+
+    Attributes:
+        sentence: what was looked through.
+        href: the address that goes on from there; "" where nothing can.
+    """
+
+    sentence: str
+    href: str
+    way_on: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunListPage:
-    """Everything that the runs list shows."""
+    """Everything that the runs list shows.
+
+    Attributes:
+        drops: each filter in words, with the address of the view without it.
+        newer_than: asks for the runs newer than the first row; "" on older pages.
+        matching: how many runs match, "+" where there may be more.
+    """
 
     asked: Asked
+    position: RunPosition
     rows: tuple[Row, ...]
     pills: tuple[Pill, ...]
-    jobs: tuple[tuple[str, str], ...]
-    matching: str
-    newer: str
-    older: str
-    running: int | None
+    drops: tuple[tuple[str, str], ...]
+    named: Named
+    matching: str = ""
+    newer: str = ""
+    older: str = ""
+    oldest: str = ""
+    newer_than: str = ""
+    looked: Looked | None = None
+    running: int | None = None
+
+    @property
+    def export_rows(self) -> str:
+        return f"{MOST_ROWS:,}"
 
 
-def run_list_page(parameters: Mapping[str, str], viewer_id: int | None) -> RunListPage:
-    """Read the list that the address asks for. Two queries; three when a page of newer runs turns out empty."""
-    asked = Asked.of(parameters)
-    try:
-        position = Position.of(parameters)
-    except NotAPosition:
-        asked, position = replace(asked, problem="The address names a position in the list that does not exist."), None
-    if asked.problem or position is None:
-        return RunListPage(asked, (), _pills(asked, None), _jobs(asked), "", "", "", None)
+def run_list_page(parameters: Mapping[str, Any], viewer_id: int | None, *, link_schedules: bool = False) -> RunListPage:
+    """Read the list that the address asks for.
+
+    Two queries, one more where what jobs usually take has to be read anew, and one where the index of words is asked.
+    """
+    asked, position = _asked(parameters)
+    besides = statements()
+    if asked.problems:
+        names = named((), read=False)
+        return RunListPage(asked, position, (), _pills(asked, None), _drops(asked, names), names)
     query = asked.query(viewer_id)
-    counts = run_counts(query, cap=COUNT_CAP)
-    shown = run_slice(query, before=position.before, after=position.after, limit=PER_PAGE)
-    if not shown.lines and position.after is not None:
+    shown = run_slice(query, limit=PER_PAGE, place=position.place, backwards=position.backwards)
+    counts = run_counts(
+        query, cap=COUNT_CAP, shown=shown, place=position.place, backwards=position.backwards, besides=besides
+    )
+    if position.after and not shown.lines and counts.end is None:
+        # Nothing is newer than what was the top.
+        position = RunPosition()
         shown = run_slice(query, limit=PER_PAGE)
     lines = shown.lines
+    top = lines[0].place if lines else Place(timezone.now(), 0)
+    usually = usual(line.run.task_name for line in lines) if lines else {}
+    names = named(counts.besides, read=bool(besides))
     return RunListPage(
         asked=asked,
-        rows=rows(lines),
-        pills=_pills(asked, counts),
-        jobs=_jobs(asked),
-        matching=_matching(query, counts),
-        newer=f"{asked.link()}&after={lines[0].run.pk}" if lines and shown.newer else "",
-        older=f"{asked.link()}&before={lines[-1].run.pk}" if lines and shown.older else "",
+        position=position,
+        rows=rows(lines, usually, link_schedules=link_schedules),
+        pills=_pills(asked, counts, len(lines)),
+        drops=_drops(asked, names),
+        named=names,
+        matching=_matching(query, counts, shown, position),
+        newer_than=asked.link(after=place_text(top)) if position.is_top else "",
         running=counts.running,
+        looked=_looked(asked, query, shown, counts, position, names),
+        **_ways(asked, shown, counts, position),
     )
 
 
-def _pills(asked: Asked, counts: RunCounts | None) -> tuple[Pill, ...]:
+def _asked(parameters: Mapping[str, Any]) -> tuple[Asked, RunPosition]:
+    asked = Asked.of(parameters)
+    try:
+        return asked, RunPosition.of(parameters)
+    except NotAPosition:
+        problem = "The address names a position in the list that does not exist."
+        return replace(asked, problems={**asked.problems, "": problem}), RunPosition()
+
+
+def _ways(asked: Asked, shown: RunSlice, counts: RunCounts, position: RunPosition) -> dict[str, str]:
+    """The addresses of the pages beside this one; "" where there is none."""
+    lines, place = shown.lines, position.place
+    older = newer = None
+    if position.backwards:
+        newer = lines[0].place if shown.more else counts.end
+        older = None if position.last else lines[-1].place if lines else place
+    else:
+        older = lines[-1].place if shown.more else None
+        newer = None if place is None else lines[0].place if lines else place
+    at_the_end = position.last or (older is None and counts.end is None)
+    return {
+        "newer": asked.link(after=place_text(newer)) if newer else "",
+        "older": asked.link(before=place_text(older)) if older else "",
+        "oldest": "" if at_the_end else asked.link(last="1"),
+    }
+
+
+def _looked(
+    asked: Asked, query: RunQuery, shown: RunSlice, counts: RunCounts, position: RunPosition, names: Named
+) -> Looked | None:
+    pool = shown.pool
+    if counts.end is None:
+        return None
+    what = asked.words_of(names).get(_PARAMETERS.get(pool.lead, pool.lead), "")
+    runs = f"{pool.size:,} runs" + (f" with {what}" if what else "")
+    if position.backwards:
+        start = "oldest" if position.last else "next newer"
+        sentence = f"Looked through the {start} {runs}, up to {clock(counts.end.at)}."
+        return Looked(sentence, asked.link(after=place_text(counts.end)), "Look further on")
+    start = "newest" if position.before is None else "next older"
+    sentence = f"Looked through the {start} {runs}, back to {clock(counts.end.at)}."
+    if query.words and not search_is_indexed():
+        sentence += " This database has no index of arguments."
+    return Looked(sentence, asked.link(before=place_text(counts.end)), "Look further back")
+
+
+#: The parameter of the address that a leading condition comes from, where its name is another.
+_PARAMETERS = {"task_name": "job", "schedule_id": "schedule", "actor_id": "by", "id_prefix": "q", "words": "q"}
+
+
+def _pills(asked: Asked, counts: RunCounts | None, found: int = 0) -> tuple[Pill, ...]:
+    """The states with their counts; `found` runs of the state that is asked for are on the page."""
     pills = [Pill("Any state", asked.link(state=""), current=not asked.state)]
     for state in (*_FIRST_STATES, *(s for s in State if s not in _FIRST_STATES)):
         current = asked.state == state
         number = counts.by_state[state] if counts else 0
+        number = max(number, found) if current else number
         if current or number or state in _FIRST_STATES:
             words = _counted(counts, number) if counts else ""
             pills.append(Pill(run_chip(state).word, asked.link(state=state.value), current, words, run_chip(state)))
-    pills.append(Pill("Mine", asked.link(by="" if asked.by else "me"), current=bool(asked.by), icon="person"))
+    mine = asked.by == "me"
+    pills.append(Pill("Mine", asked.link(by="" if mine else "me"), current=mine, icon="person"))
     return tuple(pills)
 
 
@@ -138,15 +190,14 @@ def _counted(counts: RunCounts, number: int) -> str:
     return f"{number:,}+" if counts.partial else capped(number, counts.cap)
 
 
-def _matching(query: RunQuery, counts: RunCounts) -> str:
-    if query.state is not None:
-        return _counted(counts, counts.by_state[query.state])
-    total = sum(counts.by_state.values())
-    return f"{total:,}+" if counts.partial else capped(total, counts.cap)
+def _matching(query: RunQuery, counts: RunCounts, shown: RunSlice, position: RunPosition) -> str:
+    if position.is_top and not shown.more and counts.end is None:
+        return f"{len(shown.lines):,}"
+    number = counts.by_state[query.state] if query.state is not None else sum(counts.by_state.values())
+    if number < len(shown.lines):  # the page has looked further than the counts
+        return f"{len(shown.lines):,}+"
+    return _counted(counts, number)
 
 
-def _jobs(asked: Asked) -> tuple[tuple[str, str], ...]:
-    choices = {job.name: job.title for job in listed_jobs()}
-    if asked.job:
-        choices.setdefault(asked.job, job_title(asked.job))
-    return tuple(choices.items())
+def _drops(asked: Asked, names: Named) -> tuple[tuple[str, str], ...]:
+    return tuple((words, asked.link(**{name: ""})) for name, words in asked.words_of(names).items())

@@ -14,11 +14,15 @@ from jobs.models import Run
 from .access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
 from .jobs_page import JobsPage
 from .keyset import KeysetChangeList
+from .machinery import read_machinery
 from .object_choice import search_objects
 from .presets import DeletePreset, SavePreset
+from .run_downloads import download_file, download_log, download_traceback
+from .run_filters import panel_of
 from .run_form import RunForm, TargetsFragment
 from .run_list import run_list_page
-from .run_page import RunPageView, download_file, live_run
+from .run_list_views import export_view, may_open_schedules, new_runs
+from .run_page import RunPageView, live_log, live_run
 from .sidebar import remember_running
 
 
@@ -44,6 +48,9 @@ class RunAdmin(ModelAdmin):
         wrap = self.admin_site.admin_view
         return [
             path("", wrap(self.changelist_view), name="jobs_run_changelist"),
+            # Not wrapped: a sign-in page must not be swapped into the list that waits for new runs.
+            path("new/", new_runs, name="jobs_run_new"),
+            path("export/", wrap(export_view), name="jobs_run_export"),
             path("catalog/", wrap(JobsPage.as_view(model_admin=self)), name="jobs_catalog"),
             path("catalog/<path:name>/start/", wrap(RunForm.as_view(model_admin=self)), name="jobs_start"),
             path(
@@ -61,6 +68,9 @@ class RunAdmin(ModelAdmin):
             path("<path:object_id>/change/", wrap(RunPageView.as_view(model_admin=self)), name="jobs_run_change"),
             # Not wrapped: a sign-in page must not be swapped into the run that is being watched.
             path("<path:object_id>/live/", live_run, name="jobs_run_live"),
+            path("<path:object_id>/log/", live_log, name="jobs_run_log"),
+            path("<path:object_id>/log.txt", wrap(download_log), name="jobs_run_log_text"),
+            path("<path:object_id>/traceback.txt", wrap(download_traceback), name="jobs_run_traceback"),
             path("<path:object_id>/files/<int:pk>/", wrap(download_file), name="jobs_run_file"),
         ]
 
@@ -69,9 +79,15 @@ class RunAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-        page = run_list_page(request.GET, request.user.pk)
+        page = run_list_page(request.GET, request.user.pk, link_schedules=may_open_schedules(request))
         if page.running is not None:
             remember_running(request, page.running)
-        context = {**(extra_context or {}), "page": page, "title": "Runs", "crumbs": [("Runs", "")]}
+        context = {
+            **(extra_context or {}),
+            "page": page,
+            "panel": panel_of(page, read_machinery(request).fleet),
+            "title": "Runs",
+            "crumbs": [("Runs", "")],
+        }
         response: HttpResponse = super().changelist_view(request, context)
         return response

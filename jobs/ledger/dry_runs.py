@@ -14,6 +14,8 @@ from jobs.models import Run
 from jobs.pipeline.arguments import decode, encode
 from jobs.states import State
 
+from .run_query import NEWEST_FIRST
+
 #: A dry run older than this tells of a world that has moved on.
 FRESH = timedelta(minutes=30)
 #: Runs of the job that are looked at, and those of them whose arguments are read.
@@ -34,10 +36,10 @@ def fresh_dry_run(job: Job, values: Mapping[str, Any]) -> Run | None:
         return None
     call, typed = parameters.check({**values, job.dry_run: True})
     text, _ = encode(call.args, call.kwargs)
-    newest = Run.objects.filter(task_name=job.name).order_by("-id").values_list("pk", "state", "finished_at")
+    newest = Run.objects.filter(task_name=job.name).order_by(*NEWEST_FIRST).values_list("pk", "state", "finished_at")
     since = timezone.now() - FRESH
     fitting = [pk for pk, state, end in newest[:_NEWEST] if state == State.SUCCEEDED and end and end >= since]
-    for run in Run.objects.filter(pk__in=fitting[:_READ]).order_by("-id"):
+    for run in Run.objects.filter(pk__in=fitting[:_READ]).order_by(*NEWEST_FIRST):
         if run.arguments == text:
             return run
         # A secret is encrypted anew each time, so that only what it says can be compared.
