@@ -1,0 +1,57 @@
+"""The arguments of a run as a page shows them: named, typed, without anything secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jobs.catalog.fields import Parameter
+from jobs.catalog.registry import Job
+from jobs.models import Run
+from jobs.pipeline.arguments import decode
+
+from .redaction import HIDDEN, redact
+
+
+def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
+    """Names and values: the labels of the job's form, and numbers for what was given by position."""
+    fields = {field.name: field for field in _fields(job)}
+    args, kwargs = _without_secrets(*decode(run.arguments), job)
+    positional = [(f"Argument {number}", value) for number, value in enumerate(args, 1)]
+    named = [(fields[n].label, _chosen(fields[n], v)) if n in fields else (n, v) for n, v in kwargs.items()]
+    return positional + named
+
+
+def raw_arguments(run: Run, job: Job | None) -> str:
+    """`[args, kwargs]` as the ledger keeps them, tags and all, indented; only the secrets are replaced."""
+    args, kwargs = json.loads(run.arguments)
+    return json.dumps(_without_secrets(args, kwargs, job), ensure_ascii=False, indent=2)
+
+
+def _fields(job: Job | None) -> tuple[Parameter, ...]:
+    return job.parameters.fields if job and job.parameters else ()
+
+
+def _without_secrets(args: list[Any], kwargs: dict[str, Any], job: Job | None) -> tuple[list[Any], dict[str, Any]]:
+    secrets = job.parameters.secrets if job and job.parameters else frozenset()
+    # Code may pass a secret by position; what its parameter is called tells.
+    names = [field.name for field in _fields(job)]
+    named = [(names[i] if i < len(names) else "", value) for i, value in enumerate(args)]
+    return (
+        [HIDDEN if name in secrets else redact({name: value})[name] for name, value in named],
+        {name: HIDDEN if name in secrets else value for name, value in redact(kwargs).items()},
+    )
+
+
+def _chosen(field: Parameter, value: Any) -> Any:
+    """What a person chose, by the words of the choice."""
+    if not field.choices:
+        return value
+    labels = {_key(choice.value): choice.label for choice in field.choices}
+    chosen = [labels.get(_key(one)) for one in (value if isinstance(value, list) else [value])]
+    return ", ".join(label for label in chosen if label) if chosen and all(chosen) else value
+
+
+def _key(value: Any) -> str:
+    # What travelled is the choice's JSON, what the catalogue holds its Python value.
+    return str(getattr(value, "value", value))
