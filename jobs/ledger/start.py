@@ -49,6 +49,7 @@ class Wish:
         queue: instead of the job's own; must be one that exists.
         priority: 0 (first) to 9; None leaves it to the queue.
         based_on: the id of the run that the form was filled from.
+        schedule: id and name of the schedule that a person runs by hand; its moments are not touched.
     """
 
     reason: str = ""
@@ -57,6 +58,7 @@ class Wish:
     queue: str = ""
     priority: int | None = None
     based_on: str = ""
+    schedule: tuple[int, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +206,8 @@ def _prepare(
         priority=wish.priority,
         not_before=wish.not_before,
         based_on=wish.based_on,
+        schedule_id=wish.schedule[0] if wish.schedule else None,
+        schedule_name=wish.schedule[1] if wish.schedule else "",
         state=State.WAITING if waits else State.ACCEPTED,
         publish_after=wish.not_before if waits else Now(),
     )
@@ -240,4 +244,6 @@ def _details(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
         details["priority"] = wish.priority
     if wish.not_before is not None:
         details["not_before"] = wish.not_before.isoformat()
+    if wish.schedule is not None:
+        details["schedule"] = wish.schedule[1]
     return details

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 
+from celery import current_task
 from django.template.loader import render_to_string
 from django.utils import timezone
 from pydantic import Field
@@ -67,14 +68,37 @@ HEADINGS = (
 )
 
 
-def possible_period(start: date, end: date, **_: Any) -> None:
-    """Raises InvalidArguments when the period ends before it starts, or is longer than a report may be."""
+def possible_period(start: date | None, end: date | None, last_days: int | None, **_: Any) -> None:
+    """Raises InvalidArguments for no period or two, for one that ends before it starts, or is longer than may be."""
+    if last_days is not None:
+        if start or end:
+            raise InvalidArguments({"last_days": "Give two dates or a number of last days, not both."})
+        return
+    if start is None or end is None:
+        sentence = "Enter a date, or a number of last days."
+        raise InvalidArguments({name: sentence for name, day in (("start", start), ("end", end)) if day is None})
     if end < start:
         raise InvalidArguments({"end": f"The period ends before it starts, on {start}. Swap the two dates."})
     if (end - start).days > MAX_DAYS:
         raise InvalidArguments(
             {"end": f"The period has {(end - start).days + 1} days; at most {MAX_DAYS + 1} are read."}
         )
+
+
+def period(start: date | None, end: date | None, last_days: int | None) -> tuple[date, date]:
+    """First and last day: the two dates, else the full days before the one on which the run was due or asked for."""
+    if last_days is None and start and end:
+        return start, end
+    day = _asked_on()
+    return day - timedelta(days=last_days or 1), day - timedelta(days=1)
+
+
+def _asked_on() -> date:
+    """The UTC day that a run which may have waited for hours is about."""
+    task_id = current_task.request.id if current_task else None
+    known = Run.objects.filter(task_id=task_id).values_list("due_at", "accepted_at").first() if task_id else None
+    due_at, accepted_at = known or (None, None)
+    return (due_at or accepted_at or timezone.now()).astimezone(UTC).date()
 
 
 @job(
@@ -87,10 +111,19 @@ def possible_period(start: date, end: date, **_: Any) -> None:
     time_limit=1800,
 )
 def task_activity_report(
-    start: Annotated[date, Field(title="From", description="First day, in UTC.")],
+    start: Annotated[date | None, Field(title="From", description="First day, in UTC.")] = None,
     end: Annotated[
-        date, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
-    ],
+        date | None, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
+    ] = None,
+    last_days: Annotated[
+        int | None,
+        Field(
+            title="Or the last days",
+            description="So many full days before the day of the run: the period of a schedule.",
+            ge=1,
+            le=MAX_DAYS,
+        ),
+    ] = None,
     group_by: Annotated[Grouping, Field(title="Group by", description="One line of the report for each.")] = "job",
 ) -> str:
     """Runs, failures, durations and waits for a period, as CSV and as an HTML page.
@@ -101,6 +134,7 @@ def task_activity_report(
     Returns:
         One sentence with the totals.
     """
+    start, end = period(start, end, last_days)
     rows = activity(start, end, group_by)
     runs, failed = sum(row.runs for row in rows), sum(row.failed + row.lost for row in rows)
     attach("task-activity.csv", _csv(rows, group_by), content_type="text/csv", rows=len(rows))

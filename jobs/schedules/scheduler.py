@@ -6,11 +6,14 @@ import logging
 import os
 import socket
 import uuid
+from datetime import timedelta
 from typing import Any
 
-from celery.utils.time import maybe_make_aware
+from celery import current_app
+from celery.schedules import schedstate
 from django.db import DatabaseError, close_old_connections, connection
 from django.utils import timezone
+from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from jobs.catalog.registry import find_job
@@ -20,16 +23,73 @@ from jobs.ledger.audit import Actor
 from jobs.ledger.start import Moment, start_run
 from jobs.states import Source
 
-from .moments import due_moment
+from .spec import BrokenSchedule
+from .stored import Stored, aware, read
+from .timing import NEVER, Timing
 
 logger = logging.getLogger(__name__)
 
 LEASE = "beat"
 RENEW_EVERY = 2.0
+#: At most so long passes between finding a schedule due and accepting its run.
+SINCE_DECIDED = timedelta(minutes=1)
+
+
+class ConsoleEntry(ModelEntry):
+    """One schedule of the database. Its moments are ours; of its row it writes only what beat itself knows.
+
+    Raises:
+        BrokenSchedule: the row cannot fire; the list of schedules says so too.
+    """
+
+    def __init__(self, model: PeriodicTask, app: Any = None, stored: Stored | None = None) -> None:
+        stored = stored or read([model])[0]
+        if stored.problem:
+            raise BrokenSchedule(stored.problem)
+        self.app: Any = app or current_app
+        self.model, self.name, self.task = model, model.name, model.task
+        self.schedule = Timing(stored.plan, app=self.app)
+        self.args, self.kwargs = stored.args or [], stored.kwargs or {}
+        self.options: dict[str, Any] = {}
+        self.total_run_count = model.total_run_count
+        # One that has never run counts from its last change: nothing that was before is caught up with.
+        self.last_run_at = aware(model.last_run_at) or aware(model.date_changed) or timezone.now()
+        model.last_run_at = self.last_run_at
+
+    def is_due(self) -> Any:
+        until, once_done = aware(self.model.expires), self.model.one_off and self.model.total_run_count > 0
+        if once_done or (until is not None and timezone.now() >= until):
+            self.switch_off()
+        if not self.model.enabled:
+            return schedstate(False, NEVER)
+        return self.schedule.is_due(self.last_run_at)
+
+    def __next__(self) -> ConsoleEntry:
+        self.model.last_run_at = timezone.now()
+        self.model.total_run_count += 1
+        stored = Stored(self.model, self.schedule.plan.spec, "", self.args, self.kwargs)
+        return type(self)(self.model, app=self.app, stored=stored)
+
+    def save(self) -> None:
+        """Note when it fired. Unlike the stock entry it overwrites nothing that a person changes meanwhile."""
+        self._note(last_run_at=self.model.last_run_at, total_run_count=self.model.total_run_count)
+
+    def switch_off(self) -> None:
+        """It has no moment to come: a single one that is done, or one past its end."""
+        self.model.enabled = False
+        if self._note(enabled=False, last_run_at=None, total_run_count=0):
+            PeriodicTasks.update_changed()
+
+    def _note(self, **values: Any) -> int:
+        # The date tells whether a person has changed the row since; what they set then counts.
+        row = PeriodicTask.objects.filter(pk=self.model.pk, date_changed=self.model.date_changed, enabled=True)
+        return int(row.update(**values))
 
 
 class ConsoleScheduler(DatabaseScheduler):
     """django-celery-beat's scheduler whose entries become accepted runs, one for each due moment."""
+
+    Entry = ConsoleEntry
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -39,6 +99,17 @@ class ConsoleScheduler(DatabaseScheduler):
     def producer(self) -> None:
         """None: Celery's own would connect to the broker at the first due entry, and this beat never publishes."""
         return None
+
+    def all_as_schedule(self) -> dict[str, ConsoleEntry]:
+        """Every schedule that is on, whatever its hour; one that is broken is left out and told, and stops no other."""
+        entries = {}
+        rows = PeriodicTask.objects.filter(enabled=True).select_related("interval", "clocked", "solar")
+        for stored in read(rows):
+            try:
+                entries[stored.row.name] = self.Entry(stored.row, app=self.app, stored=stored)
+            except JobsError as error:
+                logger.error("Schedule %s is broken and will not run: %s", stored.row.name, error)
+        return entries
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """One round of the beat; without the lease it only waits, at most RENEW_EVERY seconds."""
@@ -52,25 +123,32 @@ class ConsoleScheduler(DatabaseScheduler):
             return RENEW_EVERY
         return min(float(super().tick(*args, **kwargs)), RENEW_EVERY)
 
-    def apply_async(self, entry: ModelEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
+    def apply_async(self, entry: ConsoleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
         """Accept the entry's run; nothing is published. The same moment decided twice is one run."""
+        last_run_at = entry.last_run_at
         entry = self.reserve(entry) if advance else entry
-        model = entry.model
+        model, now = entry.model, timezone.now()
         try:
-            now = timezone.now()
-            anchor = maybe_make_aware(model.start_time or model.date_changed)
-            moment = Moment(model.pk, model.name, due_moment(entry.schedule, anchor=anchor, now=now))
+            due_at = entry.schedule.due(last_run_at, now, SINCE_DECIDED) or now
             started = start_run(
                 find_job(entry.task),
                 entry.kwargs or {},
                 positional=entry.args or (),
                 actor=Actor(label=f"schedule {model.name}", via="schedule"),
                 source=Source.SCHEDULE,
-                moment=moment,
+                moment=Moment(model.pk, model.name, due_at),
             )
-            logger.info("Schedule %s, due %s: run %s.", model.name, moment.due_at, started.run.task_id)
+            logger.info("Schedule %s, due %s: run %s.", model.name, due_at, started.run.task_id)
+            if model.one_off:
+                entry.switch_off()
         except JobsError as error:
-            logger.error("Schedule %s was not run: %s", model.name, error)
+            logger.error("Schedule %s, due %s, was not run: %s", model.name, now, error)
+        except DatabaseError as error:
+            # Nothing was decided: the moment is still due, and the next round decides it.
+            logger.error("Schedule %s, due %s, could not be written down yet: %s", model.name, now, error)
+            model.last_run_at, model.total_run_count = last_run_at, model.total_run_count - 1
+            self._dirty.discard(model.name)
+            self._heap = None
         finally:
             self._tasks_since_sync += 1
             if self.should_sync():

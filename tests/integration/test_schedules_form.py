@@ -1,0 +1,308 @@
+"""The form of a schedule: the job's own fields, the time, what is refused beside its field, what is kept."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from django_celery_beat.models import CrontabSchedule, IntervalSchedule, PeriodicTask
+
+from jobs.catalog.hints import SECRET_PREFIX
+from jobs.catalog.registry import declared_jobs
+from jobs.models import AuditEvent
+from tests import jobs_under_test as under_test
+
+from .schedule_rows import ADD, LIST, form, on_mars, row, stored
+
+NEW = f"{LIST}add/?job={ADD.name}"
+
+
+@pytest.fixture
+def client(client: Client, db: None) -> Client:
+    client.force_login(User.objects.create_superuser("ana", first_name="Ana"))
+    return client
+
+
+def text_of(response: Any) -> str:
+    return " ".join(response.content.decode().split())
+
+
+def seen(made: PeriodicTask) -> str:
+    made.refresh_from_db()
+    return str(made.date_changed.isoformat())
+
+
+def change(made: PeriodicTask) -> str:
+    return f"{LIST}{made.pk}/change/"
+
+
+def test_first_the_job_is_chosen(client: Client) -> None:
+    text = text_of(client.get(f"{LIST}add/"))
+    assert f'<option value="{ADD.name}">Add</option>' in text and "Choose what runs" in text
+
+
+def test_a_sent_form_is_an_ordinary_row(client: Client) -> None:
+    response = client.post(NEW, form(reason="because"), follow=True)
+
+    made = PeriodicTask.objects.get()
+    assert (made.task, made.args, json.loads(made.kwargs), made.enabled) == (ADD.name, "[]", {"a": 1}, True)
+    assert made.crontab and str(made.crontab.timezone) == "Europe/Vilnius"
+    assert (made.crontab.minute, made.crontab.hour, made.crontab.day_of_week) == ("30", "6", "*")
+    assert "Nightly sum is saved. It fires next on" in text_of(response)
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.reason, event.object_id) == ("create_schedule", "because", str(made.pk))
+    assert event.details["when"] == "Every day at 06:30, Europe/Vilnius"
+
+
+@pytest.mark.parametrize(
+    ("when", "sentence"),
+    [
+        ({"oc.how": "every", "oc.count": "15", "oc.unit": "minutes"}, "Every 15 minutes"),
+        ({"oc.days": ["1", "2", "3", "4", "5"], "oc.clock": "7:05"}, "On weekdays at 07:05, Europe/Vilnius"),
+        ({"oc.how": "month", "oc.day": "1", "oc.month": "*"}, "On the 1st of the month at 06:30, Europe/Vilnius"),
+        ({"oc.how": "cron", "oc.cron": "*/20 8-17 * * mon-fri"}, "Every 20 minutes from 08:00 to 17:59 on weekdays"),
+        ({"oc.how": "cron", "oc.cron": "0 0 * * 7"}, "On Sundays at 00:00"),
+    ],
+)
+def test_each_way_to_say_when(client: Client, when: dict[str, Any], sentence: str) -> None:
+    client.post(NEW, form(**when))
+    made = PeriodicTask.objects.get()
+    text = text_of(client.get(change(made)))
+    assert sentence in text
+    # What was kept opens as it was typed, and saving it again changes no time.
+    how = when.get("oc.how", "days")
+    assert re.search(rf'name="oc.how" value="{how}"[^>]* checked', text)
+    before = stored(made.pk).spec
+    client.post(change(made), form(**when, **{"oc.seen": seen(made), "oc.start": _start(text)}))
+    assert stored(made.pk).spec == before
+
+
+def _start(text: str) -> str:
+    found = re.search(r'name="oc.start" value="([^"]*)"', text)
+    return found[1] if found else ""
+
+
+def test_once_is_read_in_its_zone(client: Client) -> None:
+    day = (timezone.now() + timedelta(days=10)).date()
+    client.post(NEW, form(**{"oc.how": "once", "oc.at": f"{day}T14:00", "oc.zone": "Asia/Kolkata"}))
+    made = PeriodicTask.objects.get()
+    assert made.one_off and made.clocked
+    assert made.clocked.clocked_time == datetime(day.year, day.month, day.day, 8, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "sentence"),
+    [
+        ({"oc.name": " "}, "name", "Give the schedule a name."),
+        ({"oc.how": ""}, "how", "Choose one."),
+        ({"oc.how": "every", "oc.count": "0", "oc.unit": "minutes"}, "count", "Enter 1 or more."),
+        ({"oc.how": "every", "oc.count": "-1", "oc.unit": "minutes"}, "count", "Enter a whole number"),
+        ({"oc.how": "every", "oc.count": "99999999999", "oc.unit": "days"}, "count", "longer than five years"),
+        ({"oc.how": "every", "oc.count": "1", "oc.unit": "microseconds"}, "unit", "Choose one of the list."),
+        ({"oc.days": []}, "days", "Choose at least one day."),
+        ({"oc.clock": "25:00"}, "clock", "Enter a time such as 06:30."),
+        ({"oc.zone": "Mars/Phobos"}, "zone", "Choose one of the list."),
+        ({"oc.how": "month", "oc.day": "32", "oc.month": "*"}, "day", "Enter a day from 1 to 31."),
+        ({"oc.how": "month", "oc.day": "30", "oc.month": "2"}, "day", "There is no such day"),
+        ({"oc.how": "cron", "oc.cron": "0 0 30 2 *"}, "cron", "There is no such day"),
+        ({"oc.how": "cron", "oc.cron": "0 0 29 2 1"}, "cron", "no moment within five years"),
+        ({"oc.how": "cron", "oc.cron": "*/31 * * * *"}, "cron", "it means only 0,31"),
+        ({"oc.how": "cron", "oc.cron": ""}, "cron", "Write five fields"),
+        ({"oc.how": "once", "oc.at": "2020-01-01T00:00"}, "at", "This moment has passed"),
+        ({"oc.how": "once", "oc.at": "soon"}, "at", "Enter a day and a time"),
+        ({"oc.how": "once", "oc.at": ""}, "at", "Enter a day and a time"),
+        ({"oc.until": "2020-01-01T00:00"}, "until", "This moment has passed"),
+        ({"a": "many"}, "a", "Enter a whole number."),
+        ({"b": "101"}, "b", "100"),
+    ],
+)
+def test_what_cannot_be_is_refused_beside_its_field(client: Client, wrong: Any, field: str, sentence: str) -> None:
+    response = client.post(NEW, form(**wrong, reason="kept"))
+    text = text_of(response)
+
+    assert response.status_code == 200 and not PeriodicTask.objects.exists() and not AuditEvent.objects.exists()
+    found = re.search(rf'id="id_(?:oc\.)?{field}_error">(.*?)</div>', text)
+    assert found and sentence in found[1]
+    assert "Nothing was saved: 1 field to correct" in text and 'value="kept"' in text
+
+
+def test_a_name_that_another_has_is_refused(client: Client) -> None:
+    row("Nightly sum")
+    text = text_of(client.post(NEW, form()))
+    assert "Another schedule has this name." in text and PeriodicTask.objects.count() == 1
+
+
+def test_check_shows_the_moments_and_saves_nothing(client: Client) -> None:
+    text = text_of(client.post(NEW, form(**{"oc.act": "check"})))
+    assert "Every day at 06:30, Europe/Vilnius" in text and text.count("06:30 EE") >= 5
+    assert not PeriodicTask.objects.exists()
+
+
+def test_the_moments_come_as_one_types(client: Client) -> None:
+    asked = {name: value for name, value in form().items() if name.startswith("oc.")}
+    text = text_of(client.get(f"{LIST}moments/", asked))
+    assert "Every day at 06:30, Europe/Vilnius" in text and text.count(" UTC</td>") == 5
+    impossible = {"oc.how": "cron", "oc.cron": "0 0 30 2 *", "oc.zone": "UTC"}
+    assert "There is no such day" in text_of(client.get(f"{LIST}moments/", impossible))
+    assert client.post(f"{LIST}moments/", asked).status_code == 405
+
+
+def test_the_moments_are_asked_for_without_the_parameters(client: Client) -> None:
+    """A GET stands in logs: a secret must not be part of it."""
+    text = text_of(client.get(NEW))
+    found = re.search(r'<div id="oc-moments"[^>]*>', text)
+    assert found and 'hx-include="#oc-when"' in found[0]
+    when = re.search(r'id="oc-when".*?</section>', text)
+    assert when and 'name="a"' not in when[0]
+
+
+def test_rows_of_times_are_shared_and_never_changed(client: Client) -> None:
+    first, second = row("First"), row("Second")
+    assert first.crontab_id == second.crontab_id
+    client.post(change(first), form(**{"oc.name": "First", "oc.clock": "07:00", "oc.seen": seen(first)}))
+    first.refresh_from_db()
+    assert first.crontab_id != second.crontab_id
+    assert CrontabSchedule.objects.get(pk=second.crontab_id).hour == "6"
+    client.post(change(first), form(**{"oc.name": "First", "oc.seen": seen(first)}))
+    first.refresh_from_db()
+    assert first.crontab_id == second.crontab_id and CrontabSchedule.objects.count() == 2
+
+
+def test_old_delivery_options_are_told_and_cleared(client: Client) -> None:
+    made = row(queue="old", exchange="e", routing_key="r", priority=3, headers='{"x": 1}', expire_seconds=5)
+    text = text_of(client.get(change(made)))
+    assert "queue = old" in text and "priority = 3" in text and "Saving clears them." in text
+    for name in ("headers", "exchange", "routing", "priority", "queue"):
+        assert not re.search(rf'name="[^"]*{name}', text)
+    client.post(change(made), form(**{"oc.seen": seen(made), "headers": '{"y": 2}', "queue": "evil"}))
+    made.refresh_from_db()
+    assert (made.queue, made.exchange, made.routing_key, made.priority, made.expire_seconds) == (None,) * 5
+    assert made.headers == "{}"
+
+
+def test_a_row_with_positional_arguments_opens_and_is_kept_by_name(client: Client) -> None:
+    made = row(args="[7, 8]", kwargs="{}")
+    text = text_of(client.get(change(made)))
+    assert 'name="a" value="7"' in text and 'name="b" value="8"' in text
+    client.post(change(made), form(a="7", b="8", **{"oc.seen": seen(made)}))
+    made.refresh_from_db()
+    assert (made.args, json.loads(made.kwargs)) == ("[]", {"a": 7, "b": 8})
+
+
+@pytest.mark.parametrize("kwargs", ['{"a": ', "[1]", '{"a": "x", "gone": 1}', '{"a": 1e999}'])
+def test_a_row_with_bad_arguments_opens_and_can_be_mended(client: Client, kwargs: str) -> None:
+    made = row(kwargs=kwargs)
+    assert "It is on, but will not run." in text_of(client.get(change(made)))
+    response = client.post(change(made), form(**{"oc.seen": seen(made)}))
+    assert response.status_code == 302
+    made.refresh_from_db()
+    assert json.loads(made.kwargs) == {"a": 1}
+
+
+def test_a_row_on_mars_and_one_without_a_job_open_and_can_be_mended(client: Client) -> None:
+    mars, gone = on_mars(), row("Gone", task="legacy.export")
+    assert "There is no zone Mars/Phobos" in text_of(client.get(change(mars)))
+    assert "Choose a job" in text_of(client.get(change(gone)))
+    assert client.post(change(mars), form(**{"oc.name": "On Mars", "oc.seen": seen(mars)})).status_code == 302
+    address = f"{change(gone)}?job={ADD.name}"
+    assert client.post(address, form(**{"oc.name": "Gone", "oc.seen": seen(gone)})).status_code == 302
+    assert not stored(mars.pk).problem
+    gone.refresh_from_db()
+    assert gone.task == ADD.name
+
+
+def test_what_somebody_changed_meanwhile_is_not_overwritten(client: Client) -> None:
+    made = row()
+    old = seen(made)
+    client.post(change(made), form(a="5", **{"oc.seen": old}))
+    text = text_of(client.post(change(made), form(a="6", **{"oc.seen": old})))
+    assert "Nothing was saved: Ana has changed this schedule meanwhile." in text
+    made.refresh_from_db()
+    assert json.loads(made.kwargs) == {"a": 5}
+
+
+def test_a_changed_time_does_not_fire_at_once_and_an_unchanged_one_is_not_disturbed(client: Client) -> None:
+    earlier = timezone.now() - timedelta(days=2)
+    made = row()
+    PeriodicTask.objects.update(last_run_at=earlier, total_run_count=4)
+    client.post(change(made), form(a="5", **{"oc.seen": seen(made)}))
+    made.refresh_from_db()
+    assert made.last_run_at == earlier and made.total_run_count == 4
+    client.post(change(made), form(**{"oc.clock": "07:00", "oc.seen": seen(made)}))
+    made.refresh_from_db()
+    assert made.last_run_at and made.last_run_at > timezone.now() - timedelta(minutes=1)
+
+
+def test_the_anchor_of_an_old_interval_stays_when_its_name_changes(client: Client) -> None:
+    made = row(interval=IntervalSchedule.objects.create(every=7, period="hours"))
+    PeriodicTask.objects.update(date_changed=timezone.now() - timedelta(days=3))
+    before = stored(made.pk).plan.next_after(timezone.now())
+    start = _start(text_of(client.get(change(made))))
+    sent = form(**{"oc.how": "every", "oc.count": "7", "oc.unit": "hours", "oc.start": start, "oc.name": "New name"})
+    assert client.post(change(made), sent | {"oc.seen": seen(made)}).status_code == 302
+    after = stored(made.pk).plan.next_after(timezone.now())
+    assert before and after and abs(after - before) < timedelta(seconds=1)
+
+
+def test_a_secret_is_kept_encrypted_and_stays_when_left_empty(client: Client) -> None:
+    job = next(j for j in _jobs() if j.parameters and j.parameters.secrets)
+    assert job.parameters is not None
+    values = _values(job)
+    sent = {**form(a=None, b=None), **values}
+    response = client.post(f"{LIST}add/?job={job.name}", sent)
+    made = PeriodicTask.objects.get()
+    (name, *_) = sorted(job.parameters.secrets)
+    kept = json.loads(made.kwargs)[name]
+    assert response.status_code == 302 and kept.startswith(SECRET_PREFIX) and values[name] not in made.kwargs
+    page = client.get(change(made)).content.decode()
+    assert kept not in page and values[name] not in page and "the stored one stays" in page
+    again = client.post(change(made), sent | {name: "", "oc.seen": seen(made)})
+    assert again.status_code == 302
+    made.refresh_from_db()
+    typed = job.parameters.typed(json.loads(made.kwargs))[name]
+    assert getattr(typed, "get_secret_value", lambda: typed)() == values[name]
+    assert values[name] not in str(list(AuditEvent.objects.values_list("details", flat=True)))
+
+
+def _jobs() -> list[Any]:
+    return [job for job in declared_jobs() if job.name.startswith("tests.")]
+
+
+def _values(job: Any) -> dict[str, str]:
+    found = {}
+    for field in job.parameters.fields:
+        if field.name in job.parameters.secrets:
+            found[field.name] = "hunter2-very-secret"
+        elif field.required:
+            found[field.name] = {"whole number": "1", "date": "2026-01-01"}.get(field.kind.value, "text")
+    return found
+
+
+def test_a_dangerous_job_asks_once_for_its_title(client: Client) -> None:
+    sent = {**form(a=None, b=None), "prefix": "old-"}
+    address = f"{LIST}add/?job={under_test.purge.name}"
+    text = text_of(client.post(address, sent))
+    assert "without asking again, and without a dry run" in text and "Type Purge accounts to confirm." in text
+    assert not PeriodicTask.objects.exists()
+    assert client.post(address, sent | {"oc.confirm": "Purge accounts"}).status_code == 302
+    assert json.loads(PeriodicTask.objects.get().kwargs) == {"prefix": "old-", "dry_run": False}
+
+
+def test_a_job_that_needs_a_file_cannot_be_scheduled_and_says_why(client: Client) -> None:
+    job = next(j for j in _jobs() if j.parameters and any(f.kind == "file" and f.required for f in j.parameters.fields))
+    choices = text_of(client.get(f"{LIST}add/"))
+    assert re.search(rf'<option value="{re.escape(job.name)}" disabled>[^<]*It needs a file', choices)
+    text = text_of(client.post(f"{LIST}add/?job={job.name}", form()))
+    assert "Nothing was saved. It needs a file" in text and not PeriodicTask.objects.exists()
+
+
+def test_unknown_things_are_not_found(client: Client) -> None:
+    assert client.get(f"{LIST}add/?job=no.such").status_code == 404
+    response = client.get(f"{LIST}99999/change/", follow=True)
+    assert "does not exist any more" in text_of(response)
