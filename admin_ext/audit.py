@@ -12,8 +12,8 @@ from unfold.admin import ModelAdmin
 from jobs.models import AuditEvent
 
 from .access import SEE_AUDIT_REFUSED, VIEW_AUDIT, refuse_unless
-from .audit_sentences import sentences
-from .keyset import PER_PAGE, KeysetChangeList, NotAPosition, Position, link
+from .audit_list import audit_list_page
+from .keyset import KeysetChangeList
 
 
 @admin.register(AuditEvent)
@@ -42,31 +42,7 @@ class AuditEventAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         refuse_unless(request, VIEW_AUDIT, SEE_AUDIT_REFUSED)
-        try:
-            events, newer, older = _page(Position.of(request.GET))
-        except NotAPosition:
-            events, newer, older = _page(Position())
-        context = {
-            **(extra_context or {}),
-            "sentences": sentences(events),
-            "newest": events[0].at if events else None,
-            "oldest": events[-1].at if events else None,
-            "newer": link(after=events[0].pk) if events and newer else "",
-            "older": link(before=events[-1].pk) if events and older else "",
-            "title": "Audit",
-            "crumbs": [("Audit", "")],
-        }
+        page = audit_list_page(request.GET, request.user.pk)
+        context = {**(extra_context or {}), "page": page, "title": "Audit", "crumbs": [("Audit", "")]}
         response: HttpResponse = super().changelist_view(request, context)
         return response
-
-
-def _page(position: Position) -> tuple[list[AuditEvent], bool, bool]:
-    """The events of one page, newest first, and whether there are newer and older ones."""
-    found = AuditEvent.objects.order_by("-id")
-    if position.after is not None:
-        rows = list(found.filter(pk__gt=position.after).order_by("id")[: PER_PAGE + 1])
-        return rows[:PER_PAGE][::-1], len(rows) > PER_PAGE, True
-    if position.before is not None:
-        found = found.filter(pk__lt=position.before)
-    rows = list(found[: PER_PAGE + 1])
-    return rows[:PER_PAGE], position.before is not None, len(rows) > PER_PAGE

@@ -62,4 +62,6 @@ def _href(event: AuditEvent) -> str:
         return reverse("admin:jobs_run_change", args=[quote(event.object_id)])
     if event.object_type == "job":
         return reverse("admin:jobs_start", args=[event.object_id])
+    if event.object_type == "schedule" and event.object_id.isdigit():
+        return reverse("admin:django_celery_beat_periodictask_change", args=[event.object_id])
     return ""

@@ -6,12 +6,15 @@ import time
 from dataclasses import dataclass
 from datetime import datetime
 
+from celery import current_app
+from django.conf import settings
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from jobs.fleet.workers import Fleet, read_fleet
 from jobs.ledger.leases import Holding, holdings
+from jobs.storage import storage_mark
 
 from .words import duration, plural
 
@@ -59,11 +62,13 @@ class Machinery:
     @property
     def live(self) -> bool:
         """Whether the numbers of this page are of now."""
-        return self.fleet.known
+        return self.fleet.known and not self.fleet.refuses
 
     @property
     def read_words(self) -> str:
         """When Redis was last read: completes "Live · …"."""
+        if self.fleet.refuses:
+            return "Redis takes no writes"
         if self.fleet.known:
             return "read now"
         return f"read {duration(self.fleet.silent_for)} ago" if self.fleet.silent_for is not None else "never read"
@@ -81,7 +86,14 @@ class Machinery:
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """What is wrong with the machinery, worst first."""
-        found = [self._recorder_gone(), self._redis_away(), self._no_worker(), self._beat_gone()]
+        found = [
+            self._recorder_gone(),
+            self._redis_away(),
+            self._redis_full(),
+            self._no_worker(),
+            self._beat_gone(),
+            self._files_apart(),
+        ]
         return tuple(trouble for trouble in found if trouble is not None)
 
     @property
@@ -113,20 +125,36 @@ class Machinery:
             fact=f"Redis has not answered{since}.",
             consequence="What you start now is accepted and runs when it is back.",
             remedy="See that Redis runs and that REDIS_URL names it.",
-            still_works="Starting jobs, looking, searching and downloads work. What comes from the database is of now; "
-            "what only Redis knows, such as the workers, is shown as unknown.",
+            still_works="Starting jobs, looking, searching and downloads work. What runs and waits is shown as it was "
+            "last recorded; what only Redis knows, such as the workers, as unknown.",
+            on_every_page=True,
+        )
+
+    def _redis_full(self) -> Trouble | None:
+        if not self.fleet.refuses:
+            return None
+        fact, remedy = _refusal(self.fleet.refuses)
+        return Trouble(
+            tone="bad",
+            icon="cloud_off",
+            fact=fact,
+            consequence="What you start now is accepted and runs when it takes writes again.",
+            remedy=remedy,
+            still_works="Starting jobs, looking, searching and downloads work. Workers cannot tell what they do: what "
+            "runs and waits is shown as it was last recorded.",
             on_every_page=True,
         )
 
     def _no_worker(self) -> Trouble | None:
-        if not self.fleet.known or self.fleet.beacons:
+        # A worker that cannot write its beacon may well be alive.
+        if not self.live or self.fleet.beacons:
             return None
         return Trouble(
             tone="bad",
             icon="person_off",
             fact="No worker has been heard.",
             consequence="Nothing will run.",
-            remedy="Start one with: celery -A opsconsole worker",
+            remedy=f"Start one with: celery -A {current_app.main} worker",
         )
 
     def _beat_gone(self) -> Trouble | None:
@@ -137,19 +165,40 @@ class Machinery:
             icon="event_busy",
             fact=f"No beat is alive ({self.last_seen(BEAT)}).",
             consequence="Schedules do not fire; what you start by hand runs.",
-            remedy="Start it with: celery -A opsconsole beat",
+            remedy=f"Start it with: celery -A {current_app.main} beat",
+        )
+
+    def _files_apart(self) -> Trouble | None:
+        here = storage_mark.text()
+        apart = [beacon.worker for beacon in self.fleet.beacons if here and beacon.files and beacon.files != here]
+        if not apart:
+            return None
+        who = apart[0] if len(apart) == 1 else f"{apart[0]} and {plural(len(apart) - 1, 'other worker')}"
+        keep = "keeps" if len(apart) == 1 else "keep"
+        return Trouble(
+            tone="warn",
+            icon="folder_off",
+            fact=f"{who} {keep} files elsewhere than these pages.",
+            consequence="What is uploaded here cannot be read there, and what is attached there cannot be opened here.",
+            remedy="Let FILES_DIR name a folder that all hosts share, or use a storage on the network.",
         )
 
     @property
     def parts(self) -> tuple[Part, ...]:
         """The machinery line of the Overview."""
         return (
-            _part("Redis", self.fleet.known, "answers" if self.fleet.known else self.read_words),
-            _part("Database", True, f"{max(self.database_seconds * 1000, 1):.0f} ms"),
+            _part("Web", True, f"answers now, release {settings.RELEASE}"),
+            self._redis_part(),
+            _part("Database", True, f"answered now, in {max(self.database_seconds * 1000, 1):.0f} ms"),
             self._lease_part("Recorder", RECORDER),
             self._lease_part("Beat", BEAT),
             self._workers_part(),
         )
+
+    def _redis_part(self) -> Part:
+        if self.fleet.refuses:
+            return _part("Redis", False, "answered now, takes no writes")
+        return _part("Redis", self.fleet.known, "answered now" if self.fleet.known else self.read_words)
 
     def _lease_part(self, title: str, name: str) -> Part:
         if self.alive(name):
@@ -158,12 +207,23 @@ class Machinery:
 
     def _workers_part(self) -> Part:
         fleet = self.fleet
-        if not fleet.known:
+        if not fleet.known or (fleet.refuses and not fleet.beacons):
             return Part("Workers", "unknown", "question_mark", "unknown")
         if not fleet.beacons:
             return _part("Workers", False, "none heard")
         heard = f"{len(fleet.beacons):,} heard, last {duration(max(fleet.oldest_beat, 0.0))} ago"
         return _part("Workers", True, f"{heard}, {fleet.busy:,} of {plural(fleet.slots, 'slot')} in use")
+
+
+def _refusal(words: str) -> tuple[str, str]:
+    """What Redis' own refusal of a write means, and what to do."""
+    if "'maxmemory'" in words:
+        return "Redis is full: it takes no writes.", "Raise its maxmemory, or free memory in it."
+    if "read only replica" in words:
+        return "Redis takes no writes: it is a read-only replica.", "Let REDIS_URL name the primary."
+    if "MISCONF" in words:
+        return "Redis takes no writes: it cannot save to its disk.", "See Redis' log, and the space on its disk."
+    return f"Redis takes no writes: {words[:200]}", "See Redis' log and the rights of the user in REDIS_URL."
 
 
 def _part(name: str, well: bool, text: str) -> Part:

@@ -1,4 +1,4 @@
-"""Callbacks of `opsconsole.navigation`: what the sidebar and the header ask on each page."""
+"""Callbacks of `admin_ext.navigation`: what the sidebar and the header ask on each page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from jobs.ledger import lists
 
-from .access import RUN_JOB, VIEW_AUDIT, VIEW_RUN, may
+from .access import RUN_JOB, VIEW_AUDIT, VIEW_RESULT, VIEW_RUN, may
 
 #: Counting stops here: a badge is a hint, not a report.
 BADGE_CAP = 1000
@@ -49,6 +49,14 @@ def may_see_audit(request: HttpRequest) -> bool:
     return may(request, VIEW_AUDIT)
 
 
+def may_see_results(request: HttpRequest) -> bool:
+    return may(request, VIEW_RESULT)
+
+
+def may_see_schedules(request: HttpRequest) -> bool:
+    return may(request, "django_celery_beat.view_periodictask")
+
+
 def may_see_users(request: HttpRequest) -> bool:
     return may(request, "auth.view_user")
 
@@ -63,6 +71,10 @@ def jobs_is_current(request: HttpRequest) -> bool:
 
 def runs_is_current(request: HttpRequest) -> bool:
     return request.path.startswith(reverse("admin:jobs_run_changelist")) and not jobs_is_current(request)
+
+
+def results_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:app_list", args=["django_celery_results"]))
 
 
 def remember_running(request: HttpRequest, count: int) -> None:

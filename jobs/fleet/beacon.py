@@ -11,12 +11,14 @@ import logging
 import os
 import threading
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from celery import bootsteps
 from celery.worker import state as worker_state
 from django.conf import settings
+
+from jobs.storage import storage_mark
 
 from .broker import ATTEMPT_HEADER, BEACONS_KEY, PREFIX, RedisError, connect
 
@@ -51,6 +53,11 @@ class Beacon:
     running: dict[str, int | None]
     #: Of those that a pool process has taken up: `[epoch seconds of the start, retries]`.
     started: dict[str, list[float]] = field(default_factory=dict)
+    #: The mark of the storage in which this worker keeps files (`jobs/storage.py`); "" while it does not know.
+    files: str = ""
+
+
+_FIELDS = frozenset(one.name for one in fields(Beacon))
 
 
 class BeaconStep(bootsteps.StartStopStep):
@@ -114,6 +121,7 @@ class BeaconStep(bootsteps.StartStopStep):
             "pool": type(parent.pool).__module__.rsplit(".", 1)[-1],
             "concurrency": parent.concurrency,
             "queues": sorted(parent.app.amqp.queues.consume_from),
+            "files": storage_mark.text(),
             "running": running_executions(),
             "started": {
                 request.id: [request.time_start, int(request.request_dict.get("retries") or 0)]
@@ -157,5 +165,7 @@ def read_beacons(client: Any) -> tuple[list[Beacon], float]:
     for text in texts:
         if text is not None:
             values = json.loads(text)
-            beacons.append(Beacon(**{**values, "queues": tuple(values["queues"])}))
+            # A worker of a later release may tell more than this one knows.
+            known = {name: value for name, value in values.items() if name in _FIELDS}
+            beacons.append(Beacon(**{**known, "queues": tuple(values["queues"])}))
     return beacons, seconds + micros / 1e6

@@ -61,9 +61,8 @@ class Holding:
 
 
 def holdings() -> dict[str, Holding]:
-    """Every lease by name."""
-    now = database_now()
+    """Every lease by name. One query: the clock is read along."""
     return {
-        lease.name: Holding(lease.holder, (now - lease.renewed_at).total_seconds(), lease.expires_at > now)
-        for lease in Lease.objects.all()
+        lease.name: Holding(lease.holder, (lease.now - lease.renewed_at).total_seconds(), lease.expires_at > lease.now)
+        for lease in Lease.objects.annotate(now=Now())
     }

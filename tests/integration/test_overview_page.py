@@ -7,10 +7,13 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from admin_ext import jobs_page, machinery
+from admin_ext import jobs_page, machinery, overview
+from admin_ext.overview import Number, OverviewPage
 from jobs.catalog.registry import listed_jobs
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.workers import Fleet
@@ -19,6 +22,7 @@ from jobs.ledger.leases import hold
 from jobs.models import AuditEvent, Lease, Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
+from tests.integration.plans import cost, statements
 
 CATALOG = "/admin/jobs/run/catalog/"
 
@@ -54,12 +58,136 @@ def test_all_is_well_with_its_proof(client: Client, all_well: None) -> None:
 def test_trouble_comes_first_and_is_counted(client: Client, all_well: None) -> None:
     make(1, State.FAILED, finished_at=timezone.now(), error_type="ValueError", error_message="no")
     make(2, State.LOST, finished_at=timezone.now())
-    make(3, State.FAILED, finished_at=timezone.now() - timedelta(days=2))
+    make(3, State.FAILED, accepted_at=timezone.now() - timedelta(days=2), finished_at=timezone.now())
     make(4, State.RUNNING, claimed_at=timezone.now() - timedelta(seconds=70))
     text = client.get("/admin/").content.decode()
     assert "2 things need a look" in text and "(2) Overview" in text
     assert "1 run failed today." in text and "1 run was lost today." in text and "ValueError: no" in text
     assert text.index("1 run failed today.") < text.index("Running now") and "1 min 10 s" in text
+
+
+def number_of(page: OverviewPage, label: str) -> Number:
+    (number,) = [number for number in page.numbers if number.label == label]
+    return number
+
+
+def test_each_number_is_that_of_the_list_it_links_to(client: Client, all_well: None) -> None:
+    now = timezone.now()
+    rows = [(State.FAILED, 3), (State.LOST, 2), (State.RUNNING, 4), (State.QUEUED, 5), (State.ACCEPTED, 6)]
+    for number, state in enumerate(state for state, times in rows for _ in range(times)):
+        make(number, state, accepted_at=now, claimed_at=now)
+    for number in range(7):
+        make(100 + number, State.FAILED, accepted_at=now - timedelta(days=3), claimed_at=now)
+    response = client.get("/admin/")
+    page, text = response.context["page"], response.content.decode()
+    expected = {"Runs, 24 h": "20", "Failed today": "3", "Running now": "4", "Waiting in queues": "5"}
+    assert {number.label: number.value for number in page.numbers} == expected
+    for number in page.numbers:
+        assert client.get(number.href).context["page"].matching == number.value, number
+        assert f'href="{number.href.replace("&", "&amp;")}"' in text and not number.stale
+    assert number_of(page, "Waiting in queues").note == "and 6 accepted, not yet queued"
+    assert "2 lost" in number_of(page, "Failed today").note and number_of(page, "Failed today").tone == "bad"
+    assert number_of(page, "Running now").note == "0 of 2 slots in use, heard 1.0 s ago"
+    assert [row.run.state for row in page.failed] == ["lost"] * 2 + ["failed"] * 3
+
+
+def test_counting_stops_at_the_cap(client: Client, all_well: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overview, "COUNT_CAP", 3)
+    for number in range(6):
+        make(number, State.FAILED)
+    text = client.get("/admin/").content.decode()
+    assert "3+ runs failed today." in text and "<b>3+</b> runs" in text
+
+
+@pytest.mark.parametrize("away", ["redis", "writes", "recorder"])
+def test_what_nobody_hears_of_now_is_grey(
+    client: Client, all_well: None, away: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(1, State.RUNNING, claimed_at=timezone.now())
+    if away == "recorder":
+        Lease.objects.filter(name="recorder").update(expires_at=timezone.now() - timedelta(seconds=60))
+    else:
+        fleet = Fleet(known=away == "writes", read_at=1.0, silent_for=70, refuses=FULL if away == "writes" else "")
+        monkeypatch.setattr(machinery, "read_fleet", lambda: fleet)
+    page = client.get("/admin/").context["page"]
+    stale = {number.label for number in page.numbers if number.stale}
+    assert stale == {"Running now", "Waiting in queues"}
+    assert number_of(page, "Running now").value == "1"
+    if away != "recorder":
+        assert number_of(page, "Running now").note == "slots not known"
+
+
+FULL = "command not allowed when used memory > 'maxmemory'."
+
+
+@pytest.mark.parametrize(
+    ("words", "fact"),
+    [
+        (FULL, "Redis is full: it takes no writes."),
+        ("You can't write against a read only replica.", "Redis takes no writes: it is a read-only replica."),
+        ("MISCONF Redis is configured to save", "Redis takes no writes: it cannot save to its disk."),
+        ("NOPERM <b>", "Redis takes no writes: NOPERM &lt;b&gt;"),
+    ],
+)
+def test_a_redis_that_takes_no_writes_is_a_banner_on_every_page(
+    client: Client, all_well: None, words: str, fact: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machinery, "read_fleet", lambda: Fleet(known=True, read_at=1.0, silent_for=0, refuses=words))
+    for page in ("/admin/", CATALOG, "/admin/jobs/run/", f"{CATALOG}{under_test.add.name}/start/"):
+        text = client.get(page).content.decode()
+        assert fact in text and "accepted and runs when it takes writes again" in text and "Not live" in text, page
+        assert "No worker has been heard." not in text, "its beacon cannot be written"
+    assert "answered now, takes no writes" in client.get("/admin/").content.decode()
+
+
+def test_the_machinery_tells_how_old_each_figure_is(client: Client, all_well: None) -> None:
+    text = " ".join(client.get("/admin/").content.decode().split())
+    for part, age in (
+        ("Web", "answers now, release"),
+        ("Redis", "answered now"),
+        ("Database", "answered now, in "),
+        ("Recorder", "seen "),
+        ("Beat", "seen "),
+        ("Workers", "1 heard, last 1.0 s ago"),
+    ):
+        assert f'<b>{part}</b> <span class="oc-quiet">{age}' in text, part
+
+
+@pytest.mark.parametrize("who", ["operator", "superuser"])
+def test_the_overview_asks_at_most_eight_times(client: Client, all_well: None, who: str) -> None:
+    """Session, user, two of permissions, leases, figures, runs and acts."""
+    if who == "superuser":
+        client.force_login(User.objects.create_superuser("root"))
+    for number in range(30):
+        make(number, State.FAILED if number % 2 else State.RUNNING, claimed_at=timezone.now())
+    with CaptureQueriesContext(connection) as queries:
+        client.get("/admin/")
+    assert len(queries) == (8 if who == "operator" else 6)
+
+
+def test_the_overview_reads_no_more_as_the_history_grows(client: Client, all_well: None, operator: User) -> None:
+    now = timezone.now()
+    Run.objects.bulk_create(
+        (
+            Run(
+                task_id=f"{number:08d}",
+                task_name=under_test.add.name,
+                # What is old failed, what is new did well: an even spread would be a wrong guess.
+                state=State.FAILED if number < 5_000 else State.SUCCEEDED,
+                accepted_at=now - timedelta(minutes=20_000 - number),
+            )
+            for number in range(20_000)
+        ),
+        batch_size=2000,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE jobs_run")
+    with statements() as found:
+        client.get("/admin/")
+    costs = [cost(sql, values) for sql, values in found]
+    assert not [one for one in costs if one.scans], "no table is read from end to end"
+    # Of the last day there are 1,440 runs, which are counted.
+    assert max(one.work for one in costs) <= 3_000
 
 
 def test_no_recorder_is_a_banner_on_every_page(client: Client) -> None:

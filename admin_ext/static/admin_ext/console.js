@@ -36,12 +36,15 @@
     if (event.target instanceof HTMLSelectElement && "ocSend" in event.target.dataset) event.target.form.requestSubmit();
   });
 
+  const COPIES = "[data-oc-copy], [data-oc-copy-from]";
   document.addEventListener("click", async (event) => {
-    const button = event.target instanceof Element && event.target.closest("[data-oc-copy]");
+    const button = event.target instanceof Element && event.target.closest(COPIES);
     if (!button) return;
     const icon = button.querySelector(".oc-icon");
+    const label = (button.dataset.ocLabel ??= button.getAttribute("aria-label"));
     try {
-      await navigator.clipboard.writeText(button.dataset.ocCopy);
+      const from = button.dataset.ocCopyFrom && document.getElementById(button.dataset.ocCopyFrom);
+      await navigator.clipboard.writeText(from ? from.textContent : button.dataset.ocCopy);
       icon.textContent = "check";
       button.setAttribute("aria-label", "Copied");
     } catch {
@@ -50,13 +53,13 @@
     }
     setTimeout(() => {
       icon.textContent = "content_copy";
-      button.setAttribute("aria-label", "Copy the whole id");
+      button.setAttribute("aria-label", label);
     }, 1500);
   });
 
   const showCopyButtons = () => {
     if (!navigator.clipboard) return; // absent on plain HTTP: better no button than one that fails
-    for (const button of document.querySelectorAll("[data-oc-copy]")) button.hidden = false;
+    for (const button of document.querySelectorAll(COPIES)) button.hidden = false;
   };
 
   // "Live · read 12 s ago"; a page that nobody has refreshed for 30 s is not live any more.
@@ -79,15 +82,37 @@
   };
   setInterval(tellAge, 1000);
 
-  // The poll of a run waits while nobody looks, while something on it is unfolded, and while text on it is selected.
-  const isBusy = (run) => {
+  // The poll of a run waits while nobody looks, and while text on it is selected.
+  const PARTS = "[data-oc-part]";
+  const isBusy = () => {
     const chosen = document.getSelection();
-    return document.hidden || run.querySelector("details[open]") !== null
-      || (chosen !== null && !chosen.isCollapsed && run.contains(chosen.anchorNode));
+    const within = chosen?.anchorNode instanceof Element ? chosen.anchorNode : chosen?.anchorNode?.parentElement;
+    return document.hidden || (within && !chosen.isCollapsed && within.closest(PARTS) !== null);
   };
   document.addEventListener("htmx:beforeRequest", (event) => {
-    if (event.target.id === "oc-run" && isBusy(event.target)) event.preventDefault();
+    if (event.target.id === "oc-run" && isBusy()) event.preventDefault();
   });
+
+  // What a part of the page held before it was replaced: its unfolded details, and where the keyboard was.
+  const kept = new Map();
+  const focusables = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];
+  const keep = (event) => {
+    const part = event.detail.target;
+    if (!part?.matches?.(PARTS)) return;
+    const open = [...part.querySelectorAll("details[open][data-oc-keep]")].map((one) => one.dataset.ocKeep);
+    kept.set(part.id, { open, focus: focusables(part).indexOf(document.activeElement) });
+  };
+  const restore = (event) => {
+    const id = event.detail.target?.id;
+    const part = document.getElementById(id);
+    if (!part || !kept.has(id)) return;
+    const { open, focus } = kept.get(id);
+    kept.delete(id);
+    for (const one of part.querySelectorAll("details[data-oc-keep]")) one.open = open.includes(one.dataset.ocKeep);
+    if (focus >= 0) focusables(part)[focus]?.focus({ preventScroll: true });
+  };
+  for (const swap of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) document.addEventListener(swap, keep);
+  for (const swap of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(swap, restore);
 
   let state = null;
   document.addEventListener("DOMContentLoaded", () => {
@@ -104,5 +129,81 @@
     document.title = run.dataset.ocTitle;
     const said = document.querySelector("[data-oc-said]");
     if (said) said.textContent = run.dataset.ocTitle;
+  });
+
+  // --- The log of a run ---
+  // It follows its end unless the reader has scrolled up or paused it; no more lines stay than are kept.
+  const logCard = () => document.getElementById("oc-log-card");
+  const toEnd = () => {
+    const log = document.getElementById("oc-log");
+    if (log && logCard().hasAttribute("data-oc-following")) log.scrollTop = log.scrollHeight;
+  };
+  let atEnd = true;
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "oc-log-more" && (document.hidden || logCard()?.dataset.ocPaused)) event.preventDefault();
+  });
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.target?.id !== "oc-log-more") return;
+    const log = document.getElementById("oc-log");
+    atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+  });
+  document.addEventListener("htmx:afterSwap", (event) => {
+    if (event.detail.target?.id !== "oc-log-more") return;
+    const log = document.getElementById("oc-log");
+    const lines = log.querySelectorAll("p.oc-log__line");
+    if (lines.length) document.getElementById("oc-log-empty")?.remove();
+    const chosen = document.getSelection();
+    const reading = !atEnd || (chosen && !chosen.isCollapsed && log.contains(chosen.anchorNode));
+    if (reading) return; // what one reads must not move
+    for (const line of [...lines].slice(0, -Number(logCard().dataset.ocLines))) line.remove();
+    log.scrollTop = log.scrollHeight;
+  });
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element && event.target.closest("[data-oc-pause]");
+    if (!button) return;
+    const paused = !logCard().dataset.ocPaused;
+    if (paused) logCard().dataset.ocPaused = "yes";
+    else delete logCard().dataset.ocPaused;
+    const label = paused ? "Follow the log again" : "Pause the log";
+    button.setAttribute("aria-pressed", String(paused));
+    button.setAttribute("aria-label", label);
+    button.title = label;
+    button.querySelector(".oc-icon").textContent = paused ? "play_arrow" : "pause";
+    const word = document.querySelector("[data-oc-following-word]");
+    if (word) word.textContent = paused ? "paused" : "following";
+    if (!paused) toEnd();
+  });
+  const showPause = () => {
+    for (const button of document.querySelectorAll("[data-oc-pause]")) button.hidden = false;
+  };
+  const AGES = [[3600, "h"], [60, "min"], [1, "s"]];
+  setInterval(() => {
+    for (const age of document.querySelectorAll("time[data-oc-age]")) {
+      const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(age.dateTime)) / 1000));
+      const [size, unit] = AGES.find(([one]) => seconds >= one) ?? [1, "s"];
+      age.textContent = `${Math.floor(seconds / size)} ${unit} ago`;
+    }
+  }, 1000);
+  document.addEventListener("DOMContentLoaded", () => { showPause(); toEnd(); });
+  document.addEventListener("htmx:oobAfterSwap", (event) => {
+    if (event.detail.target?.id !== "oc-log-card") return;
+    showPause();
+    toEnd();
+  });
+})();
+
+// The list of runs: fields that are left empty stay out of the address, and nobody is asked for new runs while nobody looks.
+(() => {
+  "use strict";
+
+  document.addEventListener("submit", (event) => {
+    if (!(event.target instanceof HTMLFormElement) || !("ocClean" in event.target.dataset)) return;
+    const empty = [...event.target.elements].filter((field) => field.name && !field.value && !field.disabled);
+    for (const field of empty) field.disabled = true;
+    setTimeout(() => { for (const field of empty) field.disabled = false; }, 0);
+  });
+
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "oc-new" && document.hidden) event.preventDefault();
   });
 })();

@@ -228,6 +228,9 @@
     const form = document.getElementById("oc-start");
     if (!form) return;
     for (const box of form.querySelectorAll("[data-oc-pick]")) new Pick(box);
+    // Unfold writes a chosen file's name into the first text field near it, which here is another parameter: it leaves
+    // alone what bears this mark.
+    for (const input of form.querySelectorAll("input[type=file]")) input.hasChangeListener = true;
     form.addEventListener("submit", refuseHalf);
     // Enter presses the first button of a form; in the name of a preset it means the button beside it.
     document.getElementById("id_preset")?.addEventListener("keydown", (event) => {
