@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from celery import current_task
 from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
 
 from jobs.errors import JobsError
+from jobs.storage import console_storage
 
 
 def attach(name: str, content: bytes | str, *, content_type: str, rows: int | None = None) -> None:
     """Keep `content` as a file of the current run; it appears on the run's page when the attempt ends.
 
-    The file goes to Django's default storage at once; its description rides with the attempt's final fact, so that a
-    file and the state that it belongs to appear together.
+    The file goes to the console's storage (`jobs/storage.py`) at once; its description rides with the attempt's final
+    fact, so that a file and the state that it belongs to appear together.
 
     Args:
         name: what the person sees, for instance "task-activity.csv".
@@ -28,7 +28,7 @@ def attach(name: str, content: bytes | str, *, content_type: str, rows: int | No
     if request is None or request.id is None:
         raise JobsError("attach() keeps a file of the current run; call it inside a task that a worker runs.")
     data = content.encode() if isinstance(content, str) else content
-    path = default_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
+    path = console_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
     files = request.get("run_files") or []
     files.append({"name": name, "path": path, "content_type": content_type, "size": len(data), "rows": rows})
     request.update(run_files=files)

@@ -87,13 +87,16 @@ class RecordingBackend(RedisBackend):
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
             result = {"unserialisable": repr(result)[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
-        current = self._get_task_meta_for(task_id)
-        if current["status"] == celery_states.SUCCESS and execution_number(request) is None:
-            return result
         fact = _fact(task_id, result, state, traceback, request)
         failing = getattr(self._failing, "request", None)
         if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
-            fact.note, fact.parent_id, fact.root_id = CHAIN_BROKEN, failing.id, failing.root_id or failing.id
+            fact.note, fact.parent_id = CHAIN_BROKEN, str(failing.id)
+            fact.root_id = str(failing.root_id or failing.id)
+        current = self._get_task_meta_for(task_id)
+        if current["status"] == celery_states.SUCCESS and execution_number(request) is None:
+            # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
+            self._append_only(fact, take(task_id))
+            return result
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
         live = take(task_id) if state != celery_states.STARTED else None
         self.ensure(self._write, (self.get_key_for_task(task_id), value, expires, fact, live))

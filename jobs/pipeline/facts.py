@@ -7,6 +7,7 @@ append; the recorder's ingest reads, merges, acknowledges and trims.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -87,6 +88,8 @@ class Fact:
         return {"f": json.dumps({k: v for k, v in asdict(self).items() if k not in _DEFAULTS or _DEFAULTS[k] != v})}
 
 
+#: How JSON spells what PostgreSQL keeps neither as text nor as JSON; one such fact would hold up all others.
+_UNKEPT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _BARE = Fact(kind=Kind.ENDED, task_id="", at=0)
 #: What a fact need not carry.
 _DEFAULTS: dict[str, Any] = {
@@ -101,13 +104,25 @@ def read_entry(entry: dict[str, str]) -> Fact:
         ValueError: the entry is not one of ours or of a version that this release cannot read.
     """
     try:
-        values = json.loads(entry["f"])
+        text = entry["f"]
+        values = json.loads(text)
+        if _UNKEPT.search(text):
+            values = keepable(values)
         fact = Fact(**{**values, "kind": Kind(values["kind"])})
     except (KeyError, TypeError) as error:
         raise ValueError(f"unreadable fact: {error}") from error
     if fact.version > VERSION:
         raise ValueError(f"a fact of version {fact.version}; this release reads up to {VERSION}")
     return fact
+
+
+def keepable(value: Any) -> Any:
+    """A copy that a database takes: without NUL and with `?` for half a surrogate pair, at any depth."""
+    if isinstance(value, str):
+        return value.replace("\x00", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {keepable(name): keepable(one) for name, one in value.items()}
+    return [keepable(one) for one in value] if isinstance(value, list) else value
 
 
 def append(pipe: Any, fact: Fact) -> None:

@@ -75,7 +75,7 @@ def forget_old_groups(before: datetime) -> None:
         _delete_where(GroupResult, "id", keys)
 
 
-def _delete_where(model: type[Model], column: str, values: Collection[object]) -> None:
+def _delete_where(model: type[Model], column: str, values: Collection[str | int]) -> None:
     """One statement, whoever listens to signals."""
     if values:
         marks = ", ".join(["%s"] * len(values))

@@ -15,6 +15,8 @@ from redis import Redis
 
 from jobs.fleet.broker import PREFIX
 
+from .facts import keepable
+
 #: What is kept of one run: so many of its last lines, and so many characters of them.
 MAX_LINES = 1000
 MAX_CHARS = 256_000
@@ -72,7 +74,7 @@ def read_told(task_ids: Collection[str], client: Redis) -> dict[str, Told]:
             found[task_id] = Told(
                 lines=_newest(texts),
                 written=max(int(values.get("written", 0)), len(texts)),
-                progress=json.loads(values["progress"]) if "progress" in values else None,
+                progress=keepable(json.loads(values["progress"])) if "progress" in values else None,
             )
     return found
 

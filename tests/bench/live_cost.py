@@ -25,6 +25,7 @@ os.environ.update(
     }
 )
 
+from jobs.fleet.broker import connect  # noqa: E402
 from jobs.pipeline import live  # noqa: E402
 from jobs.pipeline.progress import progress, set_progress  # noqa: E402
 from jobs.pipeline.told import MAX_LINES, read_told  # noqa: E402
@@ -88,7 +89,7 @@ def main() -> None:
         measure("log, kept", lambda: lines(LINES))
         measure("loop in progress()", lambda: work(progress(range(STEPS), noun="rows")))
         measure("loop calling set_progress()", lambda: by_hand(STEPS, set_progress))
-    told = read_told([f"round-{ROUNDS - 2}"], live.connect(os.environ["REDIS_URL"], timeout=5))
+    told = read_told([f"round-{ROUNDS - 2}"], connect(os.environ["REDIS_URL"], timeout=5))
     kept = told[f"round-{ROUNDS - 2}"]
     medians = {name: statistics.median(values) for name, values in times.items()}
     rows = [

@@ -1,6 +1,7 @@
 """`manage.py prepare`: bring the database up to date and report, as JSON, what the launcher needs to know."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,15 @@ from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
+from django.db.models import Model
 from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
 
-#: In `fixtures/`, loaded into a database that has no roles.
-FIXTURES = ("roles.json",)
+import jobs
+
+FOLDER = Path(jobs.__file__).parent / "fixtures"
+#: In that folder: each is loaded into a database that has nothing of its kind.
+FIXTURES: tuple[tuple[str, type[Model]], ...] = (("roles.json", Group), ("schedules.json", PeriodicTask))
 
 
 class Command(BaseCommand):
@@ -25,15 +31,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
+            _make_folder()
             connection.ensure_connection()
             call_command("migrate", verbosity=0, interactive=False)
-            folder = Path(settings.BASE_DIR) / "fixtures"
-            # Once: what people changed in the roles since stays as they want it.
-            if not Group.objects.exists():
-                for name in FIXTURES:
-                    call_command("loaddata", str(folder / name), verbosity=0)
+            # Once: what people changed since stays as they want it.
+            for name, model in FIXTURES:
+                if not _has_any(model, name):
+                    call_command("loaddata", str(FOLDER / name), verbosity=0)
             # WhiteNoise warns of a missing folder at each start, although the files come from the packages.
-            Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+            if settings.STATIC_ROOT:
+                Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
             has_admin = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).exists()
         except DatabaseError as error:
             raise CommandError(_sentence(error)) from None
@@ -45,6 +52,23 @@ class Command(BaseCommand):
             "has_admin": has_admin,
         }
         self.stdout.write(json.dumps(report))
+
+
+def _make_folder() -> None:
+    """SQLite makes its file and not the folder; `make up` has made it, a start by hand has not."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.vendor == "sqlite" and ":" not in name:
+        # What cannot be made is told by the connection that follows.
+        with suppress(OSError):
+            Path(name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def _has_any(model: type[Model], fixture: str) -> bool:
+    """Whether the database has something of the kind; groups that are no roles of ours are somebody else's."""
+    if model is not Group:
+        return model._default_manager.exists()
+    roles = [row["fields"]["name"] for row in json.loads((FOLDER / fixture).read_text())]
+    return model._default_manager.filter(name__in=roles).exists()
 
 
 def _sentence(error: DatabaseError) -> str:

@@ -3,6 +3,7 @@
 import time
 from typing import Any
 
+from celery import current_app
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
@@ -58,7 +59,7 @@ def _missing() -> str:
     if not any(find_job(JOB).queue in beacon.queues for beacon in beacons):
         return (
             f"no worker listens on the queue {find_job(JOB).queue}; "
-            "see the lines of worker, or start one: celery -A opsconsole worker."
+            f"see the lines of worker, or start one: celery -A {current_app.main} worker."
         )
     return ""
 
