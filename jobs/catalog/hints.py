@@ -18,10 +18,11 @@ from cryptography.fernet import Fernet, InvalidToken
 from django.conf import settings
 from django.core.exceptions import SuspiciousFileOperation, ValidationError
 from django.core.files.base import File as StoredFile
-from django.core.files.storage import default_storage
 from django.db.models import Model
 from pydantic import AwareDatetime, SecretStr
 from pydantic_core import PydanticCustomError, core_schema
+
+from jobs.storage import console_storage
 
 SECRET_PREFIX = "encrypted:"  # noqa: S105
 MAX_LISTED = 10_000
@@ -39,7 +40,7 @@ class File:
 
     def open(self) -> StoredFile:
         """Open it for reading, in binary mode; use it in a `with` block."""
-        return default_storage.open(self.path)
+        return console_storage.open(self.path)
 
 
 class ModelHint:
@@ -109,7 +110,7 @@ def _is_kept(path: str) -> bool:
     if not path.startswith(UPLOADS):
         return False  # what runs produced is opened by its own verb, which asks for a permission
     try:
-        return default_storage.exists(path)
+        return console_storage.exists(path)
     except SuspiciousFileOperation:  # outside of the storage
         return False
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import IO, Any
 
 from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.storage import default_storage
 
 from jobs.catalog.registry import job_title
 from jobs.errors import JobsError
 from jobs.models import RunFile
+from jobs.storage import console_storage
 
 from .audit import Actor, Subject, record
 from .verbs import OPEN_FILE, require
@@ -33,7 +33,7 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
     subject = Subject("run", run.task_id, f"{job_title(run.task_name)} {run.short_id}")
     require(OPEN_FILE, actor, subject)
     try:
-        stream = default_storage.open(run_file.path, "rb")
+        stream = console_storage.open(run_file.path, "rb")
     except (OSError, SuspiciousFileOperation):
         raise FileGone(
             f"{run_file.name} could not be opened: the storage no longer has it. Run the job again to get a new one."

@@ -7,12 +7,12 @@ from typing import IO, Any
 
 from django.conf import settings
 from django.core.files.base import File as Content
-from django.core.files.storage import default_storage
 from django.utils.text import get_valid_filename
 
 from jobs.catalog.hints import UPLOADS, File
 from jobs.catalog.registry import Job
 from jobs.errors import JobsError
+from jobs.storage import console_storage
 
 from .audit import Actor, Subject
 from .verbs import START_RUN, require
@@ -50,7 +50,7 @@ def keep_upload(job: Job, name: str, size: int, content: IO[Any], *, actor: Acto
     stem, dot, ending = plain.rpartition(".")
     plain = f"{stem[: LONGEST_NAME - len(ending) - 1]}{dot}{ending}" if 0 < len(ending) < 20 else plain[:LONGEST_NAME]
     try:
-        path = default_storage.save(f"{UPLOADS}{uuid.uuid4()}/{plain}", Content(content))
+        path = console_storage.save(f"{UPLOADS}{uuid.uuid4()}/{plain}", Content(content))
     except OSError as error:
         raise UploadRefused(f"The storage did not take it ({error.strerror}). Ask an administrator.") from None
     return File(path, plain, size)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
-from django.contrib.sessions.models import Session
-from django.utils import timezone
 
 from jobs import job
+
+from .sessions import end_sessions
 
 
 @job(
@@ -25,9 +24,7 @@ def sign_out_everywhere(user: User) -> str:
     Returns:
         One sentence with the number of sessions.
     """
-    alive = Session.objects.filter(expire_date__gt=timezone.now())
-    theirs = [s.pk for s in alive.iterator() if s.get_decoded().get(SESSION_KEY) == str(user.pk)]
-    Session.objects.filter(pk__in=theirs).delete()
-    if not theirs:
+    ended = end_sessions([user.pk])
+    if not ended:
         return f"{user.get_username()} was not signed in anywhere."
-    return f"{user.get_username()} was signed out of {len(theirs)} session{'s' if len(theirs) > 1 else ''}."
+    return f"{user.get_username()} was signed out of {ended} session{'s' if ended > 1 else ''}."

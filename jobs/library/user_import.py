@@ -1,0 +1,180 @@
+"""The job *Import users from CSV*: all good rows in one transaction, and one line of outcome for each row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Annotated, TypeVar
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.models import AbstractUser, Group
+from django.db import IntegrityError, transaction
+from pydantic import Field
+
+from jobs import File, job, progress, set_progress
+from jobs.errors import JobsError
+
+from .tables import attach_table, counted
+from .this_run import asked_by
+from .user_rows import MAX_ROWS, Person, fits, read_people
+
+T = TypeVar("T")
+CREATED, WOULD_CREATE, EXISTS, REFUSED = "created", "would create", "exists already", "refused"
+COLUMNS = ("row", "username", "outcome", "why")
+#: Rows that one statement looks up or writes; SQLite allows so many values.
+_AT_ONCE = 500
+#: Somebody else may make a user of the same name between our look and our write; then everything is looked at again.
+_TRIES = 3
+
+
+class NothingImported(JobsError):
+    """Rows are refused, and the person wanted all or nothing."""
+
+
+@job(
+    title="Import users from CSV",
+    group="Users",
+    permission="auth.add_user",
+    danger="caution",
+    idempotent=True,
+    dry_run="dry_run",
+    check=fits,
+    soft_time_limit=1500,
+    time_limit=1800,
+    runbook="Run it again with the same file: users that exist are left as they are, and no user is made twice. "
+    "For refused rows, correct the rows that the outcome names, and import the file again.",
+)
+def import_users(
+    file: Annotated[
+        File,
+        Field(
+            title="CSV file",
+            description="UTF-8, with a header: username, email, and if you like first_name, last_name, is_staff "
+            f"(yes or no) and roles (names, with | between them). Comma or semicolon. At most {MAX_ROWS:,} rows.",
+        ),
+    ],
+    skip_bad_rows: Annotated[
+        bool,
+        Field(title="Skip bad rows", description="Import the good rows all the same. No: one bad row stops it all."),
+    ] = True,
+    dry_run: Annotated[bool, Field(title="Dry run", description="Only tell what would become of each row.")] = False,
+) -> str:
+    """Makes a user from each row of a CSV file. Users that exist stay as they are, and nothing is half imported.
+
+    All users are made in one transaction at the end. They have no password until somebody gives them one. Only who may
+    change users can make staff or give roles, and only roles whose permissions they hold. The file `outcome.csv` has
+    one line for each row. No signal of the user model is sent.
+
+    Returns:
+        One sentence with the numbers.
+
+    Raises:
+        FileRefused: the file cannot be read at all.
+        NothingImported: rows are refused and were not to be skipped.
+    """
+    total, rows = read_people(file)
+    people = list(progress(rows, total=total, noun="rows"))
+    roles = {role.name: role for role in Group.objects.prefetch_related("permissions__content_type")}
+    _refuse_roles(people, roles)
+    bad = sum(1 for person in people if person.why_not)
+    stopped = bad > 0 and not skip_bad_rows
+    existing = _existing(people) if dry_run or stopped else _create(people, roles)
+    outcomes = [(person, _outcome(person, existing, done=not (dry_run or stopped))) for person in people]
+    attach_table("outcome.csv", COLUMNS, [(p.number, p.username, outcome, p.why_not) for p, outcome in outcomes])
+    if stopped and not dry_run:
+        raise NothingImported(
+            f"Nothing was imported: {counted(bad, 'row is', 'rows are')} refused. outcome.csv says why; correct them, "
+            "or let bad rows be skipped."
+        )
+    return _sentence(Counter(outcome for _, outcome in outcomes), dry_run=dry_run, stopped=stopped)
+
+
+def _refuse_roles(people: list[Person], roles: dict[str, Group]) -> None:
+    """Refuse the rows that give more than the person who asked for the run may give."""
+    asker = asked_by()
+    why_not = {name: _why_not_give(role, asker) for name, role in roles.items()}
+    for person in people:
+        if person.why_not:
+            continue
+        if (person.is_staff or person.roles) and not (asker and asker.has_perm("auth.change_user")):
+            person.why_not = "Only who may change users can make staff or give roles."
+            continue
+        told = (why_not.get(name, f"There is no role {name}.") for name in person.roles)
+        person.why_not = next(filter(None, told), "")
+
+
+def _why_not_give(role: Group, asker: AbstractUser | None) -> str:
+    wanted = [f"{p.content_type.app_label}.{p.codename}" for p in role.permissions.all()]
+    return "" if asker and asker.has_perms(wanted) else f"The role {role.name} may more than who asked for this run."
+
+
+def _existing(people: list[Person]) -> set[str]:
+    """The usernames of good rows that are taken."""
+    found: set[str] = set()
+    for part in _parts([person.username for person in people if not person.why_not]):
+        found.update(get_user_model().objects.filter(username__in=part).values_list("username", flat=True))
+    return found
+
+
+def _create(people: list[Person], roles: dict[str, Group]) -> set[str]:
+    """Make the users that do not exist, all or none, and tell which existed before."""
+    for _ in range(_TRIES - 1):
+        try:
+            return _create_once(people, roles)
+        except IntegrityError:
+            continue
+    return _create_once(people, roles)
+
+
+def _create_once(people: list[Person], roles: dict[str, Group]) -> set[str]:
+    with transaction.atomic():
+        existing = _existing(people)
+        new = [person for person in people if not person.why_not and person.username not in existing]
+        done = 0
+        set_progress(0, len(new), noun="users", note="making them")
+        for part in _parts(new):
+            _write(part, roles)
+            done += len(part)
+            set_progress(done, len(new), noun="users", note="making them")
+    return existing
+
+
+def _write(part: list[Person], roles: dict[str, Group]) -> None:
+    model = get_user_model()
+    users = [
+        model(
+            username=person.username,
+            email=person.email,
+            first_name=person.first_name,
+            last_name=person.last_name,
+            is_staff=person.is_staff,
+            password=make_password(None),
+        )
+        for person in part
+    ]
+    model.objects.bulk_create(users)
+    membership = model.groups.through
+    given = [(user, roles[name]) for user, person in zip(users, part, strict=True) for name in person.roles]
+    membership.objects.bulk_create([membership(user=user, group=role) for user, role in given], batch_size=_AT_ONCE)
+
+
+def _outcome(person: Person, existing: set[str], *, done: bool) -> str:
+    if person.why_not:
+        return REFUSED
+    if person.username in existing:
+        return EXISTS
+    return CREATED if done else WOULD_CREATE
+
+
+def _sentence(numbers: Counter[str], *, dry_run: bool, stopped: bool) -> str:
+    made = counted(numbers[WOULD_CREATE] if dry_run else numbers[CREATED], "user")
+    begin = f"Would make {made}" if dry_run else f"Made {made}"
+    rest = f"{numbers[EXISTS]:,} existed already, {counted(numbers[REFUSED], 'row')} refused"
+    but = " With these rows nothing would be imported, because bad rows are not to be skipped." if stopped else ""
+    return f"{begin}; {rest} of {counted(numbers.total(), 'row')}.{but}"
+
+
+def _parts(values: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]

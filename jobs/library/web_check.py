@@ -1,0 +1,124 @@
+"""The job *Check web addresses*: do they answer, how fast, and where do they lead."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from typing import Annotated, Any
+
+from django.conf import settings
+from pydantic import Field
+
+from jobs import job, progress
+from jobs.errors import ConfigurationError, InvalidArguments, JobsError
+
+from .tables import attach_table, counted
+from .web_request import Answer, Network, ask
+
+MOST_ADDRESSES = 500
+#: Seconds that all addresses together may take at worst.
+LONGEST = 1200
+COLUMNS = ("address", "status", "took, ms", "redirected to", "error")
+
+
+class SomeFailed(JobsError):
+    """Addresses do not answer well, and the person wanted the run to fail then."""
+
+
+def fits(urls: list[str], at_once: int, timeout: int, **_: Any) -> None:
+    """Raises InvalidArguments for no address, for what is none, and for what would take too long."""
+    wanted = _wanted(urls)
+    if not wanted:
+        raise InvalidArguments({"urls": "Enter at least one address."})
+    if len(wanted) > MOST_ADDRESSES:
+        raise InvalidArguments({"urls": f"At most {MOST_ADDRESSES} addresses are checked; these are {len(wanted):,}."})
+    if other := [url for url in wanted if not url.lower().startswith(("http://", "https://"))]:
+        raise InvalidArguments({"urls": f"{other[0][:100]} does not begin with http:// or https://."})
+    longest = math.ceil(len(wanted) / at_once) * timeout
+    if longest > LONGEST:
+        raise InvalidArguments(
+            {
+                "timeout": f"If none answers this takes {longest / 60:.0f} min; at most {LONGEST // 60} are given. "
+                "Wait less, or check more at once."
+            }
+        )
+
+
+@job(
+    title="Check web addresses",
+    group="Checks",
+    idempotent=True,
+    check=fits,
+    soft_time_limit=1500,
+    time_limit=1560,
+    runbook="Addresses that are not public are refused unless the setting WEB_CHECK_ALLOW names their network.",
+)
+def check_web_addresses(
+    urls: Annotated[
+        list[str], Field(title="Addresses", description=f"One a line, at most {MOST_ADDRESSES}: https://example.com/")
+    ],
+    at_once: Annotated[
+        int, Field(title="At once", description="How many are asked at the same time.", ge=1, le=20)
+    ] = 5,
+    timeout: Annotated[int, Field(title="Wait", description="Seconds for each, redirects included.", ge=1, le=60)] = 10,
+    fail: Annotated[
+        bool, Field(title="Fail when one does", description="The run fails unless all answer with a status below 400.")
+    ] = False,
+) -> str:
+    """Asks each address once and tells its status, how long it took, and where it redirects to.
+
+    Addresses inside of a network are not asked, and no redirect leads there. The file is `addresses.csv`, slow and
+    failed ones first.
+
+    Returns:
+        One sentence with the numbers.
+
+    Raises:
+        SomeFailed: where that was asked for.
+    """
+    answers = _ask_all(_wanted(urls), at_once, timeout)
+    answers.sort(key=lambda a: (a.status is not None, -(a.status or 0) if _bad(a) else 0, -a.ms))
+    attach_table("addresses.csv", COLUMNS, [(a.url, a.status, a.ms, a.redirected_to, a.error) for a in answers])
+    bad = [answer for answer in answers if _bad(answer)]
+    if not bad:
+        well = counted(len(answers), "address answers", "addresses answer")
+        return f"{well} well; the slowest took {answers[0].ms:,} ms."
+    silent = sum(1 for answer in bad if answer.status is None)
+    sentence = (
+        f"{len(answers) - len(bad):,} of {counted(len(answers), 'address', 'addresses')} answer well; "
+        f"{len(bad) - silent:,} with an error, {silent:,} not at all. First: {bad[0].url[:200]}, "
+        f"{bad[0].error or f'status {bad[0].status}'}"
+    ).rstrip(".") + "."
+    if fail:
+        raise SomeFailed(sentence)
+    return sentence
+
+
+def allowed_networks() -> Sequence[Network]:
+    """The networks of the setting WEB_CHECK_ALLOW, which is empty unless the project sets it."""
+    named = getattr(settings, "WEB_CHECK_ALLOW", ())
+    try:
+        return [ipaddress.ip_network(name) for name in named]
+    except ValueError as error:
+        raise ConfigurationError(f"WEB_CHECK_ALLOW must list networks such as 10.1.0.0/16: {error}.") from None
+
+
+def _ask_all(urls: list[str], at_once: int, timeout: int) -> list[Answer]:
+    allowed = allowed_networks()
+    pool = ThreadPoolExecutor(at_once, thread_name_prefix="web-check")
+    try:
+        asked = [pool.submit(ask, url, timeout=timeout, allowed=allowed) for url in urls]
+        return [done.result() for done in progress(as_completed(asked), total=len(asked), noun="addresses")]
+    finally:
+        # What has not begun never does; what has begun ends by its own limit.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _wanted(urls: list[str]) -> list[str]:
+    return list(dict.fromkeys(url.strip() for url in urls if url.strip()))
+
+
+def _bad(answer: Answer) -> bool:
+    return bool(answer.error) or answer.status is None or answer.status >= 400
