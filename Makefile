@@ -26,6 +26,9 @@ help: ## List these commands
 up: .venv/.base ## Start the console: Redis, database, web, worker, beat, recorder (PORT=8001, REDIS_URL, DATABASE_URL)
 	@exec $(BIN)/python -m opsconsole.up
 
+.PHONY: install
+install: .venv/.base ## Make .venv with all that the console needs, and start nothing
+
 .PHONY: admin
 admin: .venv/.base ## Give the user admin a new password and print it once
 	@exec $(BIN)/python manage.py reset_admin
@@ -57,6 +60,10 @@ e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser 
 .PHONY: test-postgres
 test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own
 	@.ci/timed postgres .ci/with-postgres $(PYTEST) -q tests/integration
+
+.PHONY: bench
+bench: .venv/.dev ## Measure the pages about a long history against the stock results admin (BENCH_RUNS=1000000)
+	@$(BIN)/python -m tests.bench.history
 
 .PHONY: lock
 lock: .venv/.base ## Lock requirements/*.in anew, with hashes

@@ -13,8 +13,10 @@ from jobs.ledger.audit import Actor
 VIEW_RUN = "jobs.view_run"
 RUN_JOB = "jobs.run_job"
 VIEW_AUDIT = "jobs.view_auditevent"
+VIEW_RESULT = "django_celery_results.view_taskresult"
 SEE_RUNS_REFUSED = "You may not see runs; ask for the role Viewer."
 SEE_AUDIT_REFUSED = "You may not see the audit trail; ask for the role Auditor."
+SEE_RESULTS_REFUSED = "You may not see stored results; ask for the role Viewer."
 
 
 def person(request: HttpRequest) -> Actor:

@@ -3,14 +3,17 @@
 from django.apps import apps
 from django.contrib import admin
 
-from . import audit, runs, users
+from . import audit, results, runs, schedules, users
 
 #: Their own pages run tasks for people who may only look (architecture.md, section 7, rule 9).
 REPLACED = ("django_celery_beat", "django_celery_results")
 
 for label in REPLACED:
     for model in apps.get_app_config(label).get_models():
-        if admin.site.is_registered(model):
+        stock = admin.site.is_registered(model) and type(admin.site.get_model_admin(model)).__module__.startswith(label)
+        if stock:
             admin.site.unregister(model)
 
-__all__ = ["audit", "runs", "users"]
+schedules.register()
+
+__all__ = ["audit", "results", "runs", "schedules", "users"]

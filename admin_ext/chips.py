@@ -60,6 +60,12 @@ DANGER: dict[str, Chip] = {
     Danger.DANGER: Chip("bad", "shield", "Danger"),
 }
 
+SCHEDULE: dict[str, Chip] = {
+    "broken": Chip("bad", "heart_broken", "Broken"),
+    "on": Chip("ok", "check_circle", "On"),
+    "off": Chip("idle", "toggle_off", "Off"),
+}
+
 UNKNOWN = Chip("unknown", "question_mark", "Unknown")
 
 

@@ -84,8 +84,8 @@ def _from_run(request: HttpRequest, job: Job, parameters: Parameters, task_id: s
             refusal=f"Nothing was filled in: the arguments of run {run.short_id} could not be kept exactly when it was "
             "published. Type them in."
         )
-    filled = _filled(job, parameters, refill_from_run(run, parameters))
-    return replace(filled, run=run, names=_names_then(run, parameters))
+    found = filled(job, parameters, refill_from_run(run, parameters))
+    return replace(found, run=run, names=_names_then(run, parameters))
 
 
 def _from_preset(job: Job, parameters: Parameters, preset_id: str) -> Fill:
@@ -93,10 +93,11 @@ def _from_preset(job: Job, parameters: Parameters, preset_id: str) -> Fill:
     preset = Preset.objects.filter(pk=number, job=job.name).first()
     if preset is None:
         return Fill(refusal=f"Nothing was filled in: {job.title} has no such preset. It may have been deleted.")
-    return replace(_filled(job, parameters, refill(preset.values, parameters)), preset=preset)
+    return replace(filled(job, parameters, refill(preset.values, parameters)), preset=preset)
 
 
-def _filled(job: Job, parameters: Parameters, found: Refill) -> Fill:
+def filled(job: Job, parameters: Parameters, found: Refill) -> Fill:
+    """The fields as an earlier act gave their values; the switch of a dry run is never part of it."""
     asked = {p.name: p for p in parameters.fields if p.name != job.dry_run}
     exact = {name: value for name, value in found.values.items() if name in asked}
     dry = {p.label for p in parameters.fields if p.name == job.dry_run}

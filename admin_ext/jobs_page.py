@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import Group
-from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from jobs.catalog.registry import OTHER_TASKS, RUN_ANY_TASK, Job, derived_jobs, listed_jobs
-from jobs.ledger.selectors import last_runs
+from jobs.ledger.last_runs import last_runs
 from jobs.models import Run
 
 from .access import RUN_JOB, SEE_RUNS_REFUSED, VIEW_RUN, may
@@ -63,7 +62,6 @@ def catalog_page(request: HttpRequest) -> CatalogPage:
     shown = [job for job in found if not group or job.group == group]
     may_see_runs, may_run = may(request, VIEW_RUN), may(request, RUN_JOB)
     last = last_runs(job.name for job in shown) if may_see_runs and shown else {}
-    prefetch_related_objects(list(last.values()), "retry_of")
     lacking = _lacking(request, shown) if may_run else {}
     lines = [JobLine(job, last.get(job.name), lacking.get(job.permission, "")) for job in shown]
     return CatalogPage(

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 from django.http import HttpRequest
 
 from jobs.catalog.registry import Job
-from jobs.ledger.lists import RunLine, RunQuery, run_slice
+from jobs.ledger.run_query import RunQuery
+from jobs.ledger.run_slices import RunLine, run_slice
 from jobs.models import Preset, Run
 
 from .access import VIEW_RUN, may

@@ -10,11 +10,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from .object_actions import RunJobsMixin
 
-admin.site.unregister(User)
-admin.site.unregister(Group)
 
-
-@admin.register(User)
 class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
     """Staff and their roles."""
 
@@ -24,6 +20,16 @@ class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
     list_filter = ["is_staff", "is_superuser", "is_active"]
 
 
-@admin.register(Group)
 class RoleAdmin(GroupAdmin, ModelAdmin):
     """Roles: named sets of permissions. The fixture `roles.json` brings Viewer, Operator and Auditor."""
+
+
+def register() -> None:
+    """Take the place of Django's own pages; a project that has pages of its own, or users of its own, keeps them."""
+    for model, stock, ours in ((User, UserAdmin, ConsoleUserAdmin), (Group, GroupAdmin, RoleAdmin)):
+        if admin.site.is_registered(model) and type(admin.site.get_model_admin(model)) is stock:
+            admin.site.unregister(model)
+            admin.site.register(model, ours)
+
+
+register()

@@ -53,11 +53,20 @@ def check_tasks(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """Celery settings without which nothing is recorded or scheduled."""
     found: list[CheckMessage] = []
+    if current_app.task_cls != "jobs.pipeline.task:ConsoleTask":
+        found.append(
+            Error(
+                f"The Celery application {current_app.main} is not joined: nothing would claim or report a run.",
+                hint="Call jobs.integrate(app) where the application is made; the project's __init__.py imports that.",
+                id="jobs.E008",
+            )
+        )
     if not isinstance(current_app.backend, RecordingBackend):
         found.append(
             Error(
                 f"The result backend is {type(current_app.backend).__name__}: no end of a run would be recorded.",
-                hint="Set CELERY_RESULT_BACKEND to 'jobs.pipeline.backend:RecordingBackend+redis://…'.",
+                hint="Call admin_ext.join.console(globals()) at the end of the settings, and let Celery read them: "
+                "app.config_from_object('django.conf:settings', namespace='CELERY').",
                 id="jobs.E006",
             )
         )

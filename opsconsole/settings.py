@@ -3,14 +3,15 @@
 `make up` keeps what it generates in `var/opsconsole.env`; that file is read here and never overrides the environment.
 """
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from opsconsole.navigation import UNFOLD as UNFOLD
+from admin_ext.join import console
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(environ.Env().str("OPSCONSOLE_VAR", default="") or BASE_DIR / "var")
@@ -55,19 +56,12 @@ ROOT_URLCONF = "opsconsole.urls"
 WSGI_APPLICATION = "opsconsole.wsgi.application"
 
 INSTALLED_APPS = [
-    "unfold",
-    "unfold.contrib.filters",
-    "unfold.contrib.forms",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
-    "django_celery_beat",
-    "django_celery_results",
-    "jobs.apps.JobsConfig",
-    "admin_ext.apps.AdminExtConfig",
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -83,15 +77,13 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        # Found before Unfold's own templates, so that the few that we replace (docs/decisions/0006) win.
-        "DIRS": [BASE_DIR / "admin_ext" / "templates"],
+        "DIRS": [BASE_DIR / "opsconsole" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-                "admin_ext.machinery.machinery",
             ],
         },
     },
@@ -111,15 +103,7 @@ DATABASES: dict[str, Any] = {
     if _database_url
     else {"ENGINE": "django.db.backends.sqlite3", "NAME": str(VAR_DIR / "opsconsole.sqlite3")}
 }
-if _scheme == "sqlite":
-    DATABASES["default"]["OPTIONS"] = {
-        # Several processes write: wait for the lock, take it when the transaction begins (an upgrade of a read lock
-        # fails at once, whatever the timeout), and let readers go on meanwhile.
-        "timeout": 20,
-        "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
-    }
-else:
+if _scheme != "sqlite":
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"]["OPTIONS"] = {"connect_timeout": 3, **DATABASES["default"].get("OPTIONS", {})}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -140,8 +124,26 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
 }
 UPLOAD_MAX_MB = _integer("UPLOAD_MAX_MB", 10)
+
+# --- Mail and the web, as the jobs that ship use them ---
+try:
+    vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+except (KeyError, ValueError, ImproperlyConfigured):
+    raise ImproperlyConfigured("EMAIL_URL cannot be read. Write smtp+tls://user:password@host:587.") from None
+DEFAULT_FROM_EMAIL = str(env("DEFAULT_FROM_EMAIL", default="console@localhost"))
+WEB_CHECK_ALLOW = _words("WEB_CHECK_ALLOW", [])
+for network in WEB_CHECK_ALLOW:
+    try:
+        ip_network(network)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"WEB_CHECK_ALLOW holds {network!r}, which is no network; write 10.0.0.0/8."
+        ) from None
 # Static files come straight from the packages, so no `collectstatic` stands between a clone and a styled page.
 WHITENOISE_USE_FINDERS = True
+
+# --- History ---
+RETENTION: Any = str(env("RETENTION", default="runs 90 d, failed 1 y"))  # read by jobs/ledger/keeping.py
 
 # --- Security ---
 HTTPS = _switch("HTTPS", default=True)
@@ -186,71 +188,25 @@ REDIS_URL = _required(
     "REDIS_URL",
     "Write it as redis://host:6379/0 or redis+socket:///path, or start with `make up`, which brings its own.",
 )
-_redis = urlsplit(REDIS_URL)
-if _redis.scheme not in {"redis", "rediss", "redis+socket"} or not (_redis.hostname or _redis.path):
-    raise ImproperlyConfigured(
-        f"REDIS_URL has the scheme {_redis.scheme or 'none'!r}. Write redis://host:6379/0 or redis+socket:///path."
-    )
-if _redis.scheme == "rediss" and "ssl_cert_reqs" not in _redis.query:
-    # Celery refuses a TLS address that does not say whether to look at the server's certificate.
-    REDIS_URL += ("&" if _redis.query else "?") + "ssl_cert_reqs=required"
 
-# --- Celery: each value with its reason; tests/unit/test_settings_contract.py holds them ---
-CELERY_BROKER_URL = REDIS_URL
-# The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
-CELERY_RESULT_BACKEND = "jobs.pipeline.backend:RecordingBackend+" + REDIS_URL.removeprefix("redis+")
+# --- Celery: what the console itself needs is in jobs/settings.py; tests/unit/test_settings_contract.py holds them ---
 CELERY_IMPORTS = tuple(_words("TASK_MODULES", []))  # modules with tasks besides each application's `tasks`
 CELERY_TASK_SERIALIZER = CELERY_RESULT_SERIALIZER = "json"  # pickle is code
 CELERY_ACCEPT_CONTENT = CELERY_RESULT_ACCEPT_CONTENT = ["json"]
-CELERY_RESULT_EXTENDED = True
-# None, so that beat installs no clean-up that deletes history; the backend expires its Redis keys itself.
-CELERY_RESULT_EXPIRES = None
-CELERY_TASK_TRACK_STARTED = False  # a second write per task, and a database outage would swallow the message
 CELERY_TASK_ACKS_LATE = False  # the claim decides, redelivery is not needed and the worker survives a Redis restart
-CELERY_TASK_REJECT_ON_WORKER_LOST = False  # an endless crash loop otherwise
 CELERY_TASK_CREATE_MISSING_QUEUES = False  # a typing error would make a queue that nobody consumes
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_DEFAULT_EXCHANGE = "opsconsole"
 QUEUES = _words("QUEUES", ["default", "reports"])
 if CELERY_TASK_DEFAULT_QUEUE not in QUEUES:
     raise ImproperlyConfigured("QUEUES must name the queue default; add it to the list.")
-CELERY_TASK_QUEUES = {name: {"exchange": "opsconsole", "routing_key": name} for name in QUEUES}
 CELERY_TASK_SOFT_TIME_LIMIT = _integer("TASK_SOFT_TIME_LIMIT", 540)
 CELERY_TASK_TIME_LIMIT = _integer("TASK_TIME_LIMIT", 600)
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.5}
-CELERY_WORKER_PREFETCH_MULTIPLIER = 1  # no hoarding: a reserved message waits for one worker only
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 200
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 300_000  # kB
-CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 20  # with REMAP_SIGTERM=SIGQUIT in the Procfile; give it 30 s before SIGKILL
-# Seen with 5.7.0: an idle worker gives its reserved ETA messages back within 2 s without it; with it every idle stop
-# would last the whole 20 s.
-CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = False
-CELERY_WORKER_ETA_TASK_LIMIT = 1000
 CELERY_WORKER_HIJACK_ROOT_LOGGER = True
-CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # the default gives up after about 50 minutes
-CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 3600,
-    "socket_timeout": 5,  # unbounded by default: a frozen Redis would hang the publisher
-    "socket_connect_timeout": 2,
-    "socket_keepalive": True,
-    "health_check_interval": 25,
-}
-CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 3600,
-    # A finished job keeps its result in hand for five minutes of Redis outage before it gives up.
-    "retry_policy": {"max_retries": 300, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
-}
-CELERY_VISIBILITY_TIMEOUT = 3600
-CELERY_REDIS_SOCKET_TIMEOUT = 5.0
-CELERY_REDIS_SOCKET_CONNECT_TIMEOUT = 2.0
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
-CELERY_BEAT_SCHEDULER = "jobs.schedules.scheduler:ConsoleScheduler"
-CELERY_BEAT_SYNC_EVERY = 1  # what was sent is saved at once; by default a kill within three minutes sends it again
-CELERY_BEAT_CRON_STARTING_DEADLINE = 600  # a missed hour must not fire at the wrong one
-DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 LOG_LEVEL = str(env("LOG_LEVEL", default="INFO")).upper()
 if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
@@ -264,5 +220,8 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }
-# The REDIS_URL may hold a password; this form is fit for a page.
-REDIS_URL_SHOWN = REDIS_URL.replace(quote(_redis.password or "", safe=""), "***") if _redis.password else REDIS_URL
+
+UNFOLD = {"SIDEBAR": {"show_all_applications": False}}  # there is no other application
+
+# --- The console, by the same line as in any project that it is added to (docs/integrate.md) ---
+console(globals())

@@ -1,11 +1,12 @@
 """URLs: the admin is the console."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    path("", include("admin_ext.health")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
 

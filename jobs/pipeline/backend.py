@@ -53,7 +53,7 @@ class RecordingBackend(RedisBackend):
         store_result: bool = True,
         state: str = celery_states.SUCCESS,
     ) -> None:
-        if not store_result or (request is not None and request.ignore_result):
+        if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
             self._append_only(_fact(task_id, None, state, None, request), take(task_id))
         super().mark_as_done(task_id, result, request=request, store_result=store_result, state=state)
 
@@ -67,7 +67,7 @@ class RecordingBackend(RedisBackend):
         call_errbacks: bool = True,
         state: str = celery_states.FAILURE,
     ) -> None:
-        if not store_result:
+        if not store_result and not _is_eager(request):
             described = self.prepare_exception(exc)
             self._append_only(_fact(task_id, described, state, traceback, request), take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
@@ -125,6 +125,11 @@ class RecordingBackend(RedisBackend):
         with self.client.pipeline(transaction=True) as pipe:
             _queue(pipe, fact, live)
             pipe.execute()
+
+
+def _is_eager(request: Any) -> bool:
+    """Called inside another run, without a message: it is no run of its own."""
+    return bool(getattr(request, "is_eager", False))
 
 
 def _queue(pipe: Any, fact: Fact, live: LiveRun | None) -> None:

@@ -25,7 +25,7 @@ def running(root: Path, database_url: str, django_db_blocker: DjangoDbBlocker) -
     """The stack; nothing of it runs before a test calls `up`. What tests write stays until the session ends."""
     stack = Stack(root, database_url)
     with django_db_blocker.unblock():
-        call_command("loaddata", "fixtures/roles.json", verbosity=0)
+        call_command("loaddata", "jobs/fixtures/roles.json", verbosity=0)
         User.objects.create_superuser("ana", "ana@example.com", PASSWORD, first_name="Ana", last_name="Petrova")
         yield stack
         stack.down()

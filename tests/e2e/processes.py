@@ -49,13 +49,15 @@ class Daemon:
     def __init__(self, name: str, command: list[str], folder: Path, env: Mapping[str, str], ready: str) -> None:
         self.name, self.command, self.env, self.ready = name, command, dict(env), ready
         self.log = folder / f"{name}.log"
+        #: Where it is started: this project, unless a test says otherwise.
+        self.cwd = PROJECT
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Daemon:
         before = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, cwd=PROJECT, env=self.env, stdout=log, stderr=log, start_new_session=True
+                self.command, cwd=self.cwd, env=self.env, stdout=log, stderr=log, start_new_session=True
             )
         wait_for(lambda: self._is_ready(before), f"{self.name} to be ready; see {self.log}", 40)
         return self

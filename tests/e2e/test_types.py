@@ -19,7 +19,7 @@ from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
 from jobs.ledger.audit import Actor
 from jobs.ledger.refill import refill_from_run
-from jobs.ledger.selectors import run_page
+from jobs.ledger.run_page import outcome, run_page
 from jobs.ledger.start import start_run
 from jobs.models import AuditEvent, Run
 from jobs.states import State
@@ -204,7 +204,7 @@ def test_each_kind_of_plain_task_can_be_run(stack: Stack, actor: Actor, name: st
     run = finished(start_run(find_job(name), values, actor=actor).run.task_id)
     assert run.state == State.SUCCEEDED, run.error_message
     page = run_page(run.task_id)
-    assert page is not None and page.result == result
+    assert page is not None and outcome(page).result == result
 
 
 def test_a_plain_task_that_cannot_be_asked_for_says_why() -> None:

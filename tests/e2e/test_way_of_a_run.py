@@ -12,7 +12,7 @@ from django_celery_results.models import TaskResult
 from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
 from jobs.ledger.audit import Actor
-from jobs.ledger.selectors import run_page
+from jobs.ledger.run_page import outcome, run_page, trail
 from jobs.ledger.start import Wish, start_run
 from jobs.models import Attempt, Run
 from jobs.states import Source, State
@@ -34,8 +34,10 @@ def test_a_job_runs_once_and_its_record_is_whole(stack: Stack, actor: Actor) -> 
     assert len(under_test.book(run.task_id)) == 1
     page = run_page(run.task_id)
     assert page is not None
-    assert (page.title, page.result, page.arguments) == ("Add", 42, [("A", 20), ("B", 22)])
-    assert [(e.actor_label, e.verb, e.reason) for e in page.events] == [("Ana Petrova", "start_run", "to see it work")]
+    assert (page.title, outcome(page).result, page.arguments) == ("Add", 42, [("A", 20), ("B", 22)])
+    assert [(e.actor_label, e.verb, e.reason) for e in trail(run.task_id)] == [
+        ("Ana Petrova", "start_run", "to see it work")
+    ]
     stored = TaskResult.objects.get(task_id=run.task_id)
     assert (stored.status, stored.result) == ("SUCCESS", "42")
     assert abs((stored.date_done - run.finished_at).total_seconds()) < 0.001
@@ -97,7 +99,7 @@ def test_a_value_that_json_cannot_carry_is_still_a_success(stack: Stack, actor: 
     assert run.state == State.SUCCEEDED
     page = run_page(run.task_id)
     assert page is not None
-    assert "object object" in page.result["unserialisable"]
+    assert "object object" in outcome(page).result["unserialisable"]
 
 
 def test_a_wrong_argument_starts_nothing(stack: Stack, actor: Actor) -> None:

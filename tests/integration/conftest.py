@@ -10,7 +10,7 @@ from jobs.ledger.audit import Actor
 @pytest.fixture
 def roles(db: None) -> None:
     """The roles as they ship."""
-    call_command("loaddata", "fixtures/roles.json", verbosity=0)
+    call_command("loaddata", "jobs/fixtures/roles.json", verbosity=0)
 
 
 @pytest.fixture

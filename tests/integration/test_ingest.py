@@ -9,7 +9,7 @@ from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
 
 from jobs.models import Attempt, Run, RunFile
-from jobs.pipeline.facts import Fact, Kind
+from jobs.pipeline.facts import Fact, Kind, read_entry
 from jobs.recorder.ingest import record_facts
 from jobs.states import State
 
@@ -69,3 +69,14 @@ def test_a_lost_run_has_no_stored_result(run: Run) -> None:
     run.refresh_from_db()
     assert run.state == State.LOST
     assert not TaskResult.objects.exists()
+
+
+def test_characters_that_no_database_keeps_hold_nothing_up(run: Run) -> None:
+    told = {"done": 1, "total": None, "noun": "\x00rows", "note": "\ud83d", "began": AT, "at": AT}
+    message = "a \x00 and half a pair \udc00"
+    sent = fact("FAILURE", error_type="ValueError", error_message=message, traceback=message, progress=told)
+    record_facts([read_entry(sent.entry())])
+    run.refresh_from_db()
+    assert (run.state, run.error_message) == (State.FAILED, "a  and half a pair ?")
+    assert run.progress is not None
+    assert (run.progress["noun"], run.progress["note"]) == ("rows", "?")

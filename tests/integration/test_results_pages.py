@@ -234,7 +234,7 @@ def test_empty_lists_say_why(client: Client) -> None:
     assert "No group is stored" in client.get(GROUPS).content.decode()
 
 
-def test_nobody_changes_anything_and_only_some_may_look(client: Client, viewer: User) -> None:
+def test_nobody_changes_anything_and_only_some_may_look(client: Client) -> None:
     result = keep("aaaa-1")
     group = GroupResult.objects.create(group_id="g", result="[]", content_type="x", content_encoding="y")
     root = User.objects.create_superuser("root")
@@ -249,7 +249,7 @@ def test_nobody_changes_anything_and_only_some_may_look(client: Client, viewer: 
         assert boss.get(f"{base}999999/change/").status_code == 404
     assert TaskResult.objects.count() == GroupResult.objects.count() == 1
     other = Client()
-    other.force_login(viewer)
+    other.force_login(User.objects.create_user("nora", is_staff=True))
     for path in (RESULTS, f"{RESULTS}{result.pk}/change/", GROUPS, f"{GROUPS}{group.pk}/change/"):
         assert other.get(path).status_code == 403, path
         assert Client().get(path).status_code == 302, path

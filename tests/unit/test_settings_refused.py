@@ -22,6 +22,7 @@ GOOD = {"SECRET_KEY": "k" * 50, "REDIS_URL": "redis://localhost:6379/0"}
         ({"HTTPS": "perhaps"}, "HTTPS must be on or off, not 'perhaps'."),
         ({"TASK_TIME_LIMIT": "soon"}, "TASK_TIME_LIMIT must be a whole number, not 'soon'."),
         ({"QUEUES": "reports"}, "QUEUES must name the queue default"),
+        ({"RETENTION": "runs 90 d, done 1 y"}, "RETENTION names 'done', which is neither runs nor"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be DEBUG, INFO"),
     ],
 )

@@ -55,6 +55,12 @@ UNFOLD: dict[str, Any] = {
                         "badge_variant": "info",
                     },
                     {
+                        "title": "Schedules",
+                        "icon": "calendar_clock",
+                        "link": reverse_lazy("admin:django_celery_beat_periodictask_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_schedules",
+                    },
+                    {
                         "title": "Audit",
                         "icon": "receipt_long",
                         "link": reverse_lazy("admin:jobs_auditevent_changelist"),
@@ -66,6 +72,13 @@ UNFOLD: dict[str, Any] = {
                 "title": "Administration",
                 "separator": True,
                 "items": [
+                    {
+                        "title": "Stored results",
+                        "icon": "data_object",
+                        "link": reverse_lazy("admin:django_celery_results_taskresult_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_results",
+                        "active": "admin_ext.sidebar.results_is_current",
+                    },
                     {
                         "title": "Users",
                         "icon": "group",

@@ -1,0 +1,106 @@
+"""`console(globals())`: the line of a settings module that joins a Django project to the console.
+
+It sets what the console cannot do without, gives a default to what it reads besides, and leaves everything else as it
+is. A line after the call has the last word. The project of this repository joins by the same call.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.exceptions import ImproperlyConfigured
+
+from jobs.settings import settings_of
+
+from .navigation import UNFOLD
+
+TEMPLATES = Path(__file__).resolve().parent / "templates"
+_LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
+#: Last, so that what they take the place of is registered already.
+_APPLICATIONS = ("django_celery_beat", "django_celery_results", "jobs.apps.JobsConfig", "admin_ext.apps.AdminExtConfig")
+_CONTEXT = "admin_ext.machinery.machinery"
+
+
+def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str | None = None) -> None:
+    """Complete a project's settings in place.
+
+    Args:
+        settings: `globals()` of the settings module, at its end.
+        redis_url: where Redis is; else REDIS_URL or CELERY_BROKER_URL.
+        files: the folder for files of runs and uploads, which the site must not serve; else the storage `console` of
+            STORAGES, else the default one.
+
+    Raises:
+        ImproperlyConfigured: the project has something that the console cannot live with.
+    """
+    if not settings.get("USE_TZ", True):
+        raise ImproperlyConfigured("USE_TZ is off; the console compares moments of several machines. Turn it on.")
+    _add_applications(settings)
+    _add_templates(settings)
+    _share_sqlite(settings)
+    if files is not None:
+        local = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(files)}}
+        settings["STORAGES"] = {**_storages(settings), "console": local}
+    settings["UNFOLD"] = _looks(settings.get("UNFOLD") or {})
+    settings.update(settings_of(settings, redis_url))
+
+
+def _add_applications(settings: dict[str, Any]) -> None:
+    apps = list(settings.get("INSTALLED_APPS", ()))
+    if "django.contrib.admin" not in apps:
+        raise ImproperlyConfigured("INSTALLED_APPS has no django.contrib.admin; the console is a part of the admin.")
+    place = apps.index("django.contrib.admin")
+    if "unfold" in apps and apps.index("unfold") > place:
+        raise ImproperlyConfigured("INSTALLED_APPS names unfold after django.contrib.admin; put it before.")
+    apps[place:place] = [name for name in _LOOKS if name not in apps]
+    settings["INSTALLED_APPS"] = [*apps, *(name for name in _APPLICATIONS if name not in apps)]
+
+
+def _add_templates(settings: dict[str, Any]) -> None:
+    engines = [engine for engine in settings.get("TEMPLATES", ()) if engine["BACKEND"].endswith("DjangoTemplates")]
+    if not engines:
+        raise ImproperlyConfigured("TEMPLATES has no DjangoTemplates; the admin cannot do without.")
+    for engine in engines:
+        # After the project's own folders and before every application, so that the few of Unfold's templates that we
+        # replace (docs/decisions/0006) are found first.
+        engine["DIRS"] = [*engine.get("DIRS", ()), TEMPLATES]
+        processors = engine.setdefault("OPTIONS", {}).setdefault("context_processors", [])
+        if _CONTEXT not in processors:
+            engine["OPTIONS"]["context_processors"] = [*processors, _CONTEXT]
+
+
+def _share_sqlite(settings: dict[str, Any]) -> None:
+    database = settings.get("DATABASES", {}).get("default", {})
+    engine = str(database.get("ENGINE", "")).rpartition(".")[2]
+    if engine == "sqlite3":
+        # Several processes write: wait for the lock, take it when the transaction begins (an upgrade of a read lock
+        # fails at once, whatever the timeout), and let readers go on meanwhile.
+        database["OPTIONS"] = {
+            "timeout": 20,
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+            **database.get("OPTIONS", {}),
+        }
+    elif engine in {"mysql", "oracle"}:
+        raise ImproperlyConfigured(f"DATABASES: the console runs on SQLite and PostgreSQL, not on {engine}.")
+
+
+def _storages(settings: dict[str, Any]) -> dict[str, Any]:
+    return settings.get("STORAGES") or {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+def _looks(own: dict[str, Any]) -> dict[str, Any]:
+    """Unfold's settings: the project's own first, the console's beside them, every other page one click away."""
+    sidebar = {"show_all_applications": True, **UNFOLD["SIDEBAR"], **own.get("SIDEBAR", {})}
+    sidebar["navigation"] = [*UNFOLD["SIDEBAR"]["navigation"], *own.get("SIDEBAR", {}).get("navigation", ())]
+    return {
+        **UNFOLD,
+        **own,
+        "STYLES": [*UNFOLD["STYLES"], *own.get("STYLES", ())],
+        "SCRIPTS": [*UNFOLD["SCRIPTS"], *own.get("SCRIPTS", ())],
+        "SIDEBAR": sidebar,
+    }

@@ -1,0 +1,148 @@
+"""What the console needs of Celery's settings, and what it reads besides: each value with its reason.
+
+A project calls it through `admin_ext.join.console`; nothing here reads Django's settings, which are being made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Exchange, Queue
+
+from jobs.ledger.keeping import parse_keeping
+
+#: The queues of the jobs that ship, besides the project's own.
+QUEUES = ("default", "reports")
+RETENTION = "runs 90 d, failed 1 y"
+
+#: A project may have other values of these; what it has set stays.
+_DEFAULTS: dict[str, Any] = {
+    "ENVIRONMENT_LABEL": "Local",
+    "RELEASE": "unknown",
+    "BEHIND_PROXY": False,
+    "UPLOAD_MAX_MB": 10,
+    "CELERY_TASK_PUBLISH_RETRY_POLICY": {
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.2,
+        "interval_max": 0.5,
+    },
+    "CELERY_WORKER_PREFETCH_MULTIPLIER": 1,  # no hoarding: a reserved message waits for one worker only
+    "CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT": 20,  # with REMAP_SIGTERM=SIGQUIT; give it 30 s before SIGKILL
+    # Seen with 5.7.0: an idle worker gives its reserved ETA messages back within 2 s without it; with it every idle
+    # stop would last the whole 20 s.
+    "CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE": False,
+    "CELERY_WORKER_ETA_TASK_LIMIT": 1000,
+    "CELERY_WORKER_REDIRECT_STDOUTS_LEVEL": "INFO",  # what a job prints is no warning
+    "CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP": True,
+    "CELERY_BROKER_CONNECTION_MAX_RETRIES": None,  # the default gives up after about 50 minutes
+    "CELERY_BROKER_CHANNEL_ERROR_RETRY": True,
+    "CELERY_VISIBILITY_TIMEOUT": 3600,
+    "CELERY_REDIS_SOCKET_TIMEOUT": 5.0,
+    "CELERY_REDIS_SOCKET_CONNECT_TIMEOUT": 2.0,
+    "CELERY_BEAT_SYNC_EVERY": 1,  # what was sent is saved at once; by default a kill within three minutes repeats it
+    "CELERY_BEAT_CRON_STARTING_DEADLINE": 600,  # a missed hour must not fire at the wrong one
+    "DJANGO_CELERY_BEAT_TZ_AWARE": True,
+}
+#: Without these nothing is recorded, or promised for nothing.
+_NEEDED: dict[str, Any] = {
+    "CELERY_RESULT_EXTENDED": True,
+    # None, so that beat installs no clean-up that deletes history; the backend expires its Redis keys itself.
+    "CELERY_RESULT_EXPIRES": None,
+    "CELERY_TASK_TRACK_STARTED": False,  # a second write per task, and a database outage would swallow the message
+    "CELERY_TASK_REJECT_ON_WORKER_LOST": False,  # an endless crash loop otherwise
+    "CELERY_BEAT_SCHEDULER": "jobs.schedules.scheduler:ConsoleScheduler",
+}
+_TRANSPORT = {
+    "socket_timeout": 5,  # unbounded by default: a frozen Redis would hang the publisher
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+#: A finished job keeps its result in hand for five minutes of Redis outage before it gives up.
+_RESULT_RETRIES = {"max_retries": 300, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
+
+
+def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, Any]:
+    """The settings to add to a project's own.
+
+    Args:
+        project: its settings so far.
+        redis_url: where Redis is; else REDIS_URL or CELERY_BROKER_URL of the project.
+
+    Raises:
+        ImproperlyConfigured: no Redis is named, or a value cannot be read.
+    """
+    url = checked_url(redis_url or project.get("REDIS_URL") or project.get("CELERY_BROKER_URL") or "")
+    visible = project.get("CELERY_VISIBILITY_TIMEOUT", _DEFAULTS["CELERY_VISIBILITY_TIMEOUT"])
+    transport = {"visibility_timeout": visible, **_TRANSPORT, **(project.get("CELERY_BROKER_TRANSPORT_OPTIONS") or {})}
+    # All three must agree, or a message is delivered again while another part still counts on it.
+    visible = transport["visibility_timeout"]
+    queues = _queues(project)
+    return {
+        "QUEUES": _names(queues),
+        **{name: value for name, value in _DEFAULTS.items() if name not in project},
+        **_NEEDED,
+        "REDIS_URL": url,
+        "RETENTION": _retention(project.get("RETENTION", RETENTION)),
+        "CELERY_BROKER_URL": url,
+        # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
+        "CELERY_RESULT_BACKEND": "jobs.pipeline.backend:RecordingBackend+" + url.removeprefix("redis+"),
+        "CELERY_VISIBILITY_TIMEOUT": visible,
+        "CELERY_BROKER_TRANSPORT_OPTIONS": transport,
+        "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
+            "retry_policy": _RESULT_RETRIES,
+            **(project.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS") or {}),
+            "visibility_timeout": visible,
+        },
+        "CELERY_TASK_QUEUES": queues,
+    }
+
+
+def checked_url(url: str) -> str:
+    """The address of Redis as Celery takes it.
+
+    Raises:
+        ImproperlyConfigured: it is none.
+    """
+    if not url:
+        raise ImproperlyConfigured("REDIS_URL is not set. Write it as redis://host:6379/0 or redis+socket:///path.")
+    parts = urlsplit(str(url))
+    if parts.scheme not in {"redis", "rediss", "redis+socket"} or not (parts.hostname or parts.path):
+        raise ImproperlyConfigured(
+            f"REDIS_URL has the scheme {parts.scheme or 'none'!r}. Write redis://host:6379/0 or redis+socket:///path."
+        )
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:
+        # Celery refuses a TLS address that does not say whether to look at the server's certificate.
+        return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
+    return str(url)
+
+
+def _retention(rules: Any) -> Any:
+    if not isinstance(rules, str):
+        return rules
+    try:
+        return parse_keeping(rules)
+    except ValueError as error:
+        raise ImproperlyConfigured(f"RETENTION {error}") from None
+
+
+def _queues(project: Mapping[str, Any]) -> Any:
+    """The project's queues and those of QUEUES. A worker without `-Q` goes on listening on its old default queue."""
+    exchange = project.get("CELERY_TASK_DEFAULT_EXCHANGE")
+    names = tuple(project.get("QUEUES", QUEUES))
+    own = project.get("CELERY_TASK_QUEUES")
+    if own is None or isinstance(own, Mapping):
+        default = (project.get("CELERY_TASK_DEFAULT_QUEUE", "celery"),) if own is None else ()
+        wanted = {name: {"exchange": exchange or name, "routing_key": name} for name in (*default, *names)}
+        return {**wanted, **(own or {})}
+    known = {queue.name for queue in own}
+    missing = [name for name in names if name not in known]
+    return [*own, *(Queue(name, Exchange(exchange or name), routing_key=name) for name in missing)]
+
+
+def _names(queues: Any) -> list[str]:
+    return list(queues) if isinstance(queues, Mapping) else [queue.name for queue in queues]

@@ -1,0 +1,92 @@
+"""`/livez` and `/readyz`: what a supervisor is told, by whomever, and how long it may take."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.test import Client
+
+from admin_ext import health
+
+
+@pytest.fixture(autouse=True)
+def fresh(monkeypatch: pytest.MonkeyPatch) -> health._Database:
+    """A process that has not asked yet."""
+    database = health._Database()
+    monkeypatch.setattr(health, "_database", database)
+    return database
+
+
+@pytest.fixture
+def redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ask", lambda read: True)
+
+
+def test_livez_asks_nobody(client: Client) -> None:
+    answer = client.get("/livez")
+    assert (answer.status_code, answer.content) == (200, b"ok\n")
+    assert client.post("/livez").status_code == 405
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ready_with_database_and_redis(client: Client, redis: None) -> None:
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "redis": "ok"})
+    assert answer.headers["Cache-Control"].startswith("max-age=0")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_redis_the_pages_work_and_it_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "ask", lambda read: None)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "redis": "no answer"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_not_migrated_is_not_ready(client: Client, redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [("one", False)])
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, "not migrated")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_refuses_is_told_without_its_words(
+    client: Client, redis: None, fresh: health._Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> str:
+        raise OperationalError("password authentication failed for user console at db.internal")
+
+    monkeypatch.setattr(fresh, "_look", refuse)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["database"]) == (503, "no answer")
+
+
+@pytest.fixture
+def hanging(fresh: health._Database, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """A database that answers nobody until the test ends; the list counts who asked."""
+    end, asked = threading.Event(), list[int]()
+
+    def hang() -> str:
+        asked.append(1)
+        end.wait(20)
+        return "ok"
+
+    monkeypatch.setattr(health, "PATIENCE", 0.2)
+    monkeypatch.setattr(fresh, "_look", hang)
+    yield asked
+    end.set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_hangs_holds_one_thread_and_no_request(client: Client, redis: None, hanging: list[int]) -> None:
+    began = time.monotonic()
+    answers = [client.get("/readyz") for _ in range(4)]
+    assert {answer.status_code for answer in answers} == {503}
+    assert time.monotonic() - began < 4
+    assert len(hanging) == 1
+    assert connection.vendor in {"sqlite", "postgresql"}

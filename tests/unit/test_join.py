@@ -1,0 +1,147 @@
+"""`console(globals())`: what it sets, what it leaves, and what it refuses."""
+
+from __future__ import annotations
+
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import global_settings
+from django.core.exceptions import ImproperlyConfigured
+from kombu import Queue
+
+from admin_ext.join import TEMPLATES, console
+
+PROJECT = Path(__file__).resolve().parents[2]
+URL = "redis://localhost:6379/3"
+#: What `django-admin startproject` writes, as far as it matters here.
+PLAIN: dict[str, Any] = {
+    "INSTALLED_APPS": ["django.contrib.admin", "django.contrib.auth", "shop"],
+    "TEMPLATES": [
+        {
+            "BACKEND": "django.template.backends.django.DjangoTemplates",
+            "DIRS": ["its own"],
+            "APP_DIRS": True,
+            "OPTIONS": {"context_processors": ["django.template.context_processors.request"]},
+        }
+    ],
+    "DATABASES": {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "db.sqlite3"}},
+    "USE_TZ": True,
+    "CELERY_BROKER_URL": URL,
+}
+
+
+def joined(**own: Any) -> dict[str, Any]:
+    settings = {**deepcopy(PLAIN), **own}
+    console(settings)
+    return settings
+
+
+def test_every_setting_that_is_read_has_a_value_in_any_project() -> None:
+    read = set()
+    for folder in ("jobs", "admin_ext"):
+        for path in (PROJECT / folder).rglob("*.py"):
+            if path.name not in {"join.py"}:
+                read |= set(re.findall(r"\bsettings\.([A-Z][A-Z_]+)", path.read_text()))
+    assert {"REDIS_URL", "RELEASE", "RETENTION"} <= read
+    assert read - set(joined()) - set(dir(global_settings)) - {"SECRET_KEY"} == set()
+
+
+def test_applications_stand_where_they_must() -> None:
+    apps = joined()["INSTALLED_APPS"]
+    assert apps.index("unfold") < apps.index("django.contrib.admin")
+    assert apps[-1] == "admin_ext.apps.AdminExtConfig", "last: it takes the place of what others register"
+    assert len(apps) == len(set(apps))
+    twice = {**joined(), "CELERY_BROKER_URL": URL}
+    console(twice)
+    assert twice["INSTALLED_APPS"] == apps
+
+
+def test_its_own_templates_come_first_and_ours_before_those_of_applications() -> None:
+    (engine,) = joined()["TEMPLATES"]
+    assert engine["DIRS"] == ["its own", TEMPLATES]
+    assert "admin_ext.machinery.machinery" in engine["OPTIONS"]["context_processors"]
+
+
+def test_what_the_project_has_set_stays() -> None:
+    transport = {"visibility_timeout": 7200, "global_keyprefix": "shop"}
+    settings = joined(
+        RELEASE="9",
+        CELERY_WORKER_PREFETCH_MULTIPLIER=4,
+        CELERY_TASK_TIME_LIMIT=30,
+        CELERY_BROKER_TRANSPORT_OPTIONS=transport,
+        UNFOLD={"SITE_TITLE": "Shop", "SIDEBAR": {"navigation": [{"title": "Shop", "items": []}]}},
+    )
+    assert (settings["RELEASE"], settings["CELERY_WORKER_PREFETCH_MULTIPLIER"]) == ("9", 4)
+    assert settings["CELERY_TASK_TIME_LIMIT"] == 30 and "CELERY_TASK_SOFT_TIME_LIMIT" not in settings
+    assert settings["CELERY_BROKER_TRANSPORT_OPTIONS"].items() >= transport.items()
+    assert settings["CELERY_BROKER_TRANSPORT_OPTIONS"]["socket_timeout"] == 5
+    timeouts = {
+        settings["CELERY_VISIBILITY_TIMEOUT"],
+        settings["CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS"]["visibility_timeout"],
+    }
+    assert timeouts == {7200}
+    assert settings["UNFOLD"]["SITE_TITLE"] == "Shop"
+    assert settings["UNFOLD"]["SIDEBAR"]["navigation"][-1]["title"] == "Shop"
+    assert settings["UNFOLD"]["SIDEBAR"]["show_all_applications"] is True
+
+
+def test_what_recording_needs_is_set_whatever_it_was() -> None:
+    settings = joined(
+        CELERY_RESULT_BACKEND="django-db",
+        CELERY_TASK_TRACK_STARTED=True,
+        CELERY_RESULT_EXPIRES=60,
+        CELERY_BEAT_SCHEDULER="x",
+    )
+    assert settings["CELERY_RESULT_BACKEND"] == f"jobs.pipeline.backend:RecordingBackend+{URL}"
+    assert settings["CELERY_TASK_TRACK_STARTED"] is False and settings["CELERY_RESULT_EXPIRES"] is None
+    assert settings["CELERY_BEAT_SCHEDULER"] == "jobs.schedules.scheduler:ConsoleScheduler"
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [
+        ({}, ["celery", "default", "reports"]),
+        ({"CELERY_TASK_DEFAULT_QUEUE": "shop"}, ["shop", "default", "reports"]),
+        ({"QUEUES": ["default"], "CELERY_TASK_DEFAULT_QUEUE": "default"}, ["default"]),
+        ({"CELERY_TASK_QUEUES": {"mail": {"routing_key": "m"}}}, ["default", "reports", "mail"]),
+        ({"CELERY_TASK_QUEUES": [Queue("mail"), Queue("default")]}, ["mail", "default", "reports"]),
+    ],
+)
+def test_no_queue_of_the_project_is_forgotten(own: dict[str, Any], names: list[str]) -> None:
+    settings = joined(**own)
+    queues = settings["CELERY_TASK_QUEUES"]
+    assert [queue if isinstance(queue, str) else queue.name for queue in queues] == names == settings["QUEUES"]
+
+
+def test_sqlite_is_made_fit_for_several_processes_and_others_are_left_alone() -> None:
+    assert joined()["DATABASES"]["default"]["OPTIONS"]["transaction_mode"] == "IMMEDIATE"
+    postgres = {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}}
+    assert joined(DATABASES=postgres)["DATABASES"]["default"] == {**postgres["default"]}
+
+
+def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
+    settings = deepcopy(PLAIN)
+    console(settings, files="/srv/console")
+    assert settings["STORAGES"]["console"]["OPTIONS"] == {"location": "/srv/console"}
+    assert set(settings["STORAGES"]) == {"default", "staticfiles", "console"}
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        ({"CELERY_BROKER_URL": ""}, "REDIS_URL is not set"),
+        ({"CELERY_BROKER_URL": "amqp://localhost"}, "REDIS_URL has the scheme 'amqp'"),
+        ({"USE_TZ": False}, "USE_TZ is off"),
+        ({"INSTALLED_APPS": ["shop"]}, "no django.contrib.admin"),
+        ({"INSTALLED_APPS": ["django.contrib.admin", "unfold"]}, "put it before"),
+        ({"TEMPLATES": []}, "no DjangoTemplates"),
+        ({"DATABASES": {"default": {"ENGINE": "django.db.backends.mysql"}}}, "not on mysql"),
+        ({"RETENTION": "runs soon"}, "RETENTION"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_a_sentence(own: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)):
+        joined(**own)
