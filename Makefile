@@ -55,7 +55,7 @@ integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
 
 .PHONY: e2e
 e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is
-	@.ci/timed e2e $(PYTEST) -q tests/e2e
+	@.ci/timed e2e $(PYTEST) -q --durations=12 tests/e2e
 
 .PHONY: test-postgres
 test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own

@@ -57,7 +57,7 @@ def test_a_search_and_a_filter_are_an_address(page: Page, actor: Actor) -> None:
     page.goto(address)
     page.locator("tbody tr a.oc-subject").first.click()
     expect(page.get_by_role("heading", name="ValueError: needle in a haystack")).to_be_visible()
-    page.goto(f"{RUNS}?q={wanted.task_id[:8]}")
+    page.goto(f"{RUNS}?q=id:{wanted.task_id[:8]}")
     expect(page.locator("tbody tr")).to_have_count(1)
 
 
