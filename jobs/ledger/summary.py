@@ -22,7 +22,8 @@ def summarise(arguments: str, *, secrets: Collection[str] = ()) -> str:
     """
     args, kwargs = redact(decode(arguments))
     parts = [str(value) for value in args]
-    parts += [f"{name}={HIDDEN if name in secrets else value}" for name, value in kwargs.items()]
+    given = {name: value for name, value in kwargs.items() if value is not None}  # what was left empty says nothing
+    parts += [f"{name}={HIDDEN if name in secrets else value}" for name, value in given.items()]
     # One line, whatever the values hold; NUL and half a surrogate pair are no text for a database.
     text = " ".join(", ".join(parts).replace("\x00", "").split()).encode(errors="replace").decode()
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
