@@ -106,6 +106,13 @@ class FileHint:
         raise PydanticCustomError("no_file", "Choose a file")
 
 
+def without_paths(value: Any) -> Any:
+    """What a page shows for `value`: for a file as it travels its name, because where it is kept concerns nobody."""
+    if isinstance(value, dict) and value.keys() == {"path", "name", "size"} and str(value["path"]).startswith(UPLOADS):
+        return str(value["name"])
+    return [without_paths(item) for item in value] if isinstance(value, list) else value
+
+
 def _is_kept(path: str) -> bool:
     if not path.startswith(UPLOADS):
         return False  # what runs produced is opened by its own verb, which asks for a permission

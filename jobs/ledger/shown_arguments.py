@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from jobs.catalog.fields import Parameter
+from jobs.catalog.hints import without_paths
 from jobs.catalog.registry import Job
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
@@ -46,7 +47,7 @@ def _without_secrets(args: list[Any], kwargs: dict[str, Any], job: Job | None) -
 def _chosen(field: Parameter, value: Any) -> Any:
     """What a person chose, by the words of the choice."""
     if not field.choices:
-        return value
+        return without_paths(value)
     labels = {_key(choice.value): choice.label for choice in field.choices}
     chosen = [labels.get(_key(one)) for one in (value if isinstance(value, list) else [value])]
     return ", ".join(label for label in chosen if label) if chosen and all(chosen) else value

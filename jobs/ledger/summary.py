@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from jobs.catalog.hints import without_paths
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 
@@ -21,9 +22,9 @@ def summarise(arguments: str, *, secrets: Collection[str] = ()) -> str:
         secrets: names of parameters whose values nobody may see, besides those that sound like a secret.
     """
     args, kwargs = redact(decode(arguments))
-    parts = [str(value) for value in args]
+    parts = [str(without_paths(value)) for value in args]
     given = {name: value for name, value in kwargs.items() if value is not None}  # what was left empty says nothing
-    parts += [f"{name}={HIDDEN if name in secrets else value}" for name, value in given.items()]
+    parts += [f"{name}={HIDDEN if name in secrets else without_paths(value)}" for name, value in given.items()]
     # One line, whatever the values hold; NUL and half a surrogate pair are no text for a database.
     text = " ".join(", ".join(parts).replace("\x00", "").split()).encode(errors="replace").decode()
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
