@@ -51,19 +51,47 @@ unit: .venv/.dev ## Tests without database and processes
 
 .PHONY: integration
 integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
-	@.ci/timed integration $(PYTEST) -q tests/integration
+	@.ci/timed integration $(PYTEST) -q -n 2 tests/integration
 
 .PHONY: e2e
-e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is
-	@.ci/timed e2e $(PYTEST) -q --durations=12 tests/e2e
+e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (two stacks at once)
+	@.ci/timed e2e $(PYTEST) -q -n 2 --dist loadfile --durations=12 tests/e2e
 
 .PHONY: test-postgres
 test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own
 	@.ci/timed postgres .ci/with-postgres $(PYTEST) -q tests/integration
 
+.PHONY: chaos
+chaos: .venv/.dev ## Thousands of runs under thirty faults, three books compared (CHAOS_ON=postgresql, CHAOS_SEED=42; ten minutes)
+	@$(BIN)/python -m tests.chaos
+
+BENCHES := history worker ingest queues workers live_cost
 .PHONY: bench
-bench: .venv/.dev ## Measure the pages about a long history against the stock results admin (BENCH_RUNS=1000000)
+bench: $(addprefix bench-,$(BENCHES)) ## Measure beside the alternatives, about an hour; some of it: make bench-history, bench-worker, …
+
+# Each prints a table and leaves it as JSON in var/; what compares databases takes a PostgreSQL of its own.
+.PHONY: $(addprefix bench-,$(BENCHES))
+bench-history: .venv/.dev
 	@$(BIN)/python -m tests.bench.history
+bench-worker: .venv/.dev
+	@mkdir -p var && .ci/with-postgres $(BIN)/python -m tests.bench.worker var/bench-worker.json
+bench-ingest: .venv/.dev
+	@mkdir -p var && $(BIN)/python -m tests.bench.ingest var/bench-ingest-sqlite.json
+	@.ci/with-postgres $(BIN)/python -m tests.bench.ingest var/bench-ingest-postgresql.json
+bench-queues bench-workers bench-live_cost: bench-%: .venv/.dev
+	@mkdir -p var && $(BIN)/python -m tests.bench.$* var/bench-$*.json
+
+.PHONY: guarantee
+guarantee: .venv/.dev ## The state machine of the guarantee, deeper (GUARANTEE_EXAMPLES=1000)
+	@GUARANTEE_EXAMPLES=$(or $(GUARANTEE_EXAMPLES),1000) $(PYTEST) -q tests/integration/guarantee
+
+.PHONY: races
+races: .venv/.dev ## 500 double clicks, 500 races of two people for one retry, 500 for one schedule (RACES=500)
+	@RACES=$(or $(RACES),500) $(PYTEST) -q tests/e2e/test_races.py
+
+.PHONY: bite
+bite: .venv/.dev ## Take the guarantee out, a part at a time: each time a test must turn red
+	@$(BIN)/python -m tests.bite
 
 .PHONY: lock
 lock: .venv/.base ## Lock requirements/*.in anew, with hashes

@@ -15,12 +15,22 @@ from pytest_django.plugin import DjangoDbBlocker
 from tests.environment import ROOT
 
 
-@pytest.fixture(scope="session")
-def root() -> Iterator[Path]:
-    """The folder of this test session: database, Redis, files, logs; kept with KEEP_TEST_ROOT set."""
-    yield ROOT
+def pytest_unconfigure() -> None:
+    """Also where several processes share a session's tests: each has a folder, the one that hands them out too."""
     if not os.environ.get("KEEP_TEST_ROOT"):
         shutil.rmtree(ROOT, ignore_errors=True)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Before the processes that share the tests begin: with this set each would read our settings, not its own."""
+    os.environ.pop("DJANGO_SETTINGS_MODULE", None)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of this test session: database, Redis, files, logs; kept with KEEP_TEST_ROOT set."""
+    return ROOT
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +42,8 @@ def django_db_setup(root: Path, django_test_environment: None, django_db_blocker
     """
     if connections["default"].vendor == "sqlite":
         connections["default"].settings_dict["TEST"]["NAME"] = str(root / "test.sqlite3")
+    elif worker := os.environ.get("PYTEST_XDIST_WORKER"):
+        connections["default"].settings_dict["TEST"]["NAME"] = f"test_console_{worker}"
     with django_db_blocker.unblock():
         configuration = setup_databases(verbosity=0, interactive=False, aliases={"default": False})
     yield
