@@ -37,6 +37,7 @@ _DEFAULTS: dict[str, Any] = {
     "CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE": False,
     "CELERY_WORKER_ETA_TASK_LIMIT": 1000,
     "CELERY_WORKER_REDIRECT_STDOUTS_LEVEL": "INFO",  # what a job prints is no warning
+    "CELERY_DB_REUSE_MAX": 1000,  # tasks; without it each claim opens a connection (jobs/pipeline/connections.py)
     "CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP": True,
     "CELERY_BROKER_CONNECTION_MAX_RETRIES": None,  # the default gives up after about 50 minutes
     "CELERY_BROKER_CHANNEL_ERROR_RETRY": True,
@@ -95,6 +96,8 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         "CELERY_BROKER_TRANSPORT_OPTIONS": transport,
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
             "retry_policy": _RESULT_RETRIES,
+            # A Redis that is full, or a replica for a while, is away too: the result stays in hand.
+            "additional_connection_errors": ("redis.exceptions.OutOfMemoryError", "redis.exceptions.ReadOnlyError"),
             **(project.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS") or {}),
             "visibility_timeout": visible,
         },

@@ -44,17 +44,18 @@ RANKS: dict[State, int] = {
     State.RUNNING: 2,
     State.RETRYING: 3,
     State.LOST: 4,
-    State.SUCCEEDED: 5,
-    State.FAILED: 5,
-    State.CANCELLED: 5,
-    State.EXPIRED: 5,
+    State.SUCCEEDED: 6,
+    State.FAILED: 6,
+    State.CANCELLED: 6,
+    State.EXPIRED: 6,
 }
-#: The rank of a final state that Celery announced without the worker's own word (architecture.md, "False finals").
-PROVISIONAL_RANK = 4
+#: The rank of a final state that Celery announced without the worker's own word (architecture.md, "False finals"): a
+#: person's revocation says more than that nobody has heard of the worker, whichever of the two comes first.
+PROVISIONAL_RANK = 5
 
 
 def rank(state: State, *, provisional: bool = False) -> int:
-    """The rank of `state` within its attempt, 0 to 5; a provisional final state ranks below a real one."""
+    """The rank of `state` within its attempt, 0 to 6; a provisional final state ranks below a real one."""
     return min(RANKS[state], PROVISIONAL_RANK) if provisional else RANKS[state]
 
 

@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from celery import current_task, shared_task
-from celery.exceptions import Ignore, Reject
+from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
+from django.db import connection
 from kombu.utils import json as tagged
 
 from jobs import progress, set_progress
@@ -143,3 +144,67 @@ def count(rows: int, flag: str = "") -> int:
 def count_by_hand(rows: int) -> None:
     for number in range(rows):
         set_progress(number + 1, rows, noun="letters", note=f"letter {number}")
+
+
+@shared_task
+def give(what: str) -> Any:
+    """A return value of that kind."""
+    tell("start", [what])
+    return {
+        "10 MB": lambda: "x" * 10_000_000,
+        "no JSON": object,
+        "half surrogates": lambda: {"text": "\ud800 and \udfff", "nul": "\x00"},
+        "not a number": lambda: float("nan"),
+        "a generator": lambda: (number for number in range(3)),
+        "a loop": _loop,
+    }[what]()
+
+
+def _loop() -> list[Any]:
+    values: list[Any] = []
+    values.append(values)
+    return values
+
+
+@shared_task
+def break_hugely() -> None:
+    """An error of 5 MB below a thousand frames."""
+    tell("start")
+    _below(900)
+
+
+def _below(depth: int) -> None:
+    if depth:
+        _below(depth - 1)
+    raise ValueError("<b>wrong</b> " * 400_000)
+
+
+@shared_task
+def want_too_much() -> None:
+    tell("start")
+    raise MemoryError("no room for 8 GB")
+
+
+@shared_task(soft_time_limit=1, time_limit=30)
+def overstep_softly(flag: str) -> None:
+    tell("start", [flag])
+    wait_for_flag(flag)
+
+
+@shared_task(soft_time_limit=1, time_limit=2)
+def overstep_hard(flag: str) -> None:
+    tell("start", [flag])
+    try:
+        wait_for_flag(flag)
+    except SoftTimeLimitExceeded:
+        wait_for_flag(flag)
+
+
+@shared_task
+def count_on_this_connection() -> tuple[int, int]:
+    """The process, and how many tasks have used its database connection so far."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE IF NOT EXISTS seen (task text)")
+        cursor.execute("INSERT INTO seen VALUES (%s)", [current_task.request.id])
+        cursor.execute("SELECT count(*) FROM seen")
+        return os.getpid(), cursor.fetchone()[0]

@@ -1,7 +1,8 @@
 """The result backend: Celery's Redis backend, plus one entry on the stream in the same MULTI.
 
-`AsyncResult` works as ever. Every outcome passes here, also those that the worker's main process reports for a child
-that it killed or lost, and those whose value nobody keeps (`ignore_result`).
+`AsyncResult` works as ever, and once Redis has let a result go it reads the row of django-celery-results. Every outcome
+passes here, also those that the worker's main process reports for a child that it killed or lost, and those whose value
+nobody keeps (`ignore_result`).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import cached_property
 from typing import Any
 
 from celery import states as celery_states
@@ -16,8 +18,10 @@ from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerLostError
 from django.conf import settings
+from django.db import Error as DatabaseError
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
+from kombu.utils.imports import symbol_by_name
 
 from jobs.fleet.broker import FIRST_PUBLISHED_HEADER
 
@@ -30,6 +34,12 @@ logger = logging.getLogger(__name__)
 RESULT_EXPIRES = 86_400
 LOST_CHILD = "worker process died"
 SHUTDOWN = "shutdown"
+#: How many of the runs that a run published its stored result names.
+MAX_CHILDREN = 1000
+#: What an error's message keeps of each of its arguments, in characters.
+_MAX_MESSAGE = 16_000
+#: By its name, because it imports models, and this module is imported where a Celery application is made.
+_STORED_RESULTS = "django_celery_results.backends.database:DatabaseBackend"
 #: Celery marks the rest of a chain as failed; none of it was ever published.
 CHAIN_BROKEN = "not started: an earlier run of its chain failed"
 
@@ -54,7 +64,7 @@ class RecordingBackend(RedisBackend):
         state: str = celery_states.SUCCESS,
     ) -> None:
         if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
-            self._append_only(_fact(task_id, None, state, None, request), take(task_id))
+            self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
         super().mark_as_done(task_id, result, request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
@@ -68,14 +78,15 @@ class RecordingBackend(RedisBackend):
         state: str = celery_states.FAILURE,
     ) -> None:
         if not store_result and not _is_eager(request):
-            described = self.prepare_exception(exc)
-            self._append_only(_fact(task_id, described, state, traceback, request), take(task_id))
+            described = fact_of(task_id, self.prepare_exception(exc), state, traceback, request)
+            described.fingerprint = told_fingerprint(exc)
+            self._append_only(described, take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
-        self._failing.request = request
+        self._failing.request, self._failing.exception = request, exc
         try:
             super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
         finally:
-            self._failing.request = None
+            self._failing.request = self._failing.exception = None
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
@@ -87,12 +98,16 @@ class RecordingBackend(RedisBackend):
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
             result = {"unserialisable": repr(result)[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
-        fact = _fact(task_id, result, state, traceback, request)
+        fact = fact_of(task_id, result, state, traceback, request)
+        if children := self.current_task_children(request):
+            fact.meta["children"] = children[:MAX_CHILDREN]
         failing = getattr(self._failing, "request", None)
+        if isinstance(failing, Context) and failing.id == task_id:
+            fact.fingerprint = told_fingerprint(self._failing.exception)
         if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
             fact.note, fact.parent_id = CHAIN_BROKEN, str(failing.id)
             fact.root_id = str(failing.root_id or failing.id)
-        current = self._get_task_meta_for(task_id)
+        current = self.ensure(super()._get_task_meta_for, (task_id,))
         if current["status"] == celery_states.SUCCESS and execution_number(request) is None:
             # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
             self._append_only(fact, take(task_id))
@@ -102,6 +117,33 @@ class RecordingBackend(RedisBackend):
         self.ensure(self._write, (self.get_key_for_task(task_id), value, expires, fact, live))
         return result
 
+    def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        meta: dict[str, Any] = super()._get_task_meta_for(task_id)
+        if meta["status"] != celery_states.PENDING:
+            return meta
+        # Waiting, unknown, or so old that Redis has let it go.
+        try:
+            return dict(self._stored._get_task_meta_for(task_id))
+        except DatabaseError as error:
+            logger.warning("Result of %s: not in Redis, and the database did not answer (%s).", task_id, error)
+            return meta
+
+    def _save_group(self, group_id: str, result: Any) -> Any:
+        super()._save_group(group_id, result)
+        text = _text(result.as_tuple())
+        if len(text) <= MAX_RESULT:
+            self._append_only(Fact(Kind.GROUP, group_id, time.time(), result=text), None)
+        else:
+            logger.warning("Group %s: its %s members are too many to keep in the database.", group_id, len(result))
+        return result
+
+    def _restore_group(self, group_id: str) -> Any:
+        return super()._restore_group(group_id) or self._stored._restore_group(group_id)
+
+    @cached_property
+    def _stored(self) -> Any:
+        return symbol_by_name(_STORED_RESULTS)(app=self.app)
+
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
@@ -109,7 +151,7 @@ class RecordingBackend(RedisBackend):
 
     def _write(self, key: Any, value: Any, expires: int, fact: Fact, live: LiveRun | None) -> None:
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.setex(key, expires, value)
+            pipe.set(key, value, ex=expires)
             pipe.publish(key, value)
             _queue(pipe, fact, live)
             pipe.execute()
@@ -141,18 +183,29 @@ def _queue(pipe: Any, fact: Fact, live: LiveRun | None) -> None:
     append(pipe, fact)
 
 
-def _fact(task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Fact:
+def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Fact:
+    """The fact of an outcome as Celery's backends are told it.
+
+    Args:
+        result: the return value, or Celery's description of the error.
+        request: what the execution knows of itself; None where only remote control speaks.
+    """
     fact = Fact(kind=Kind.ENDED, task_id=task_id, at=time.time(), state=state, release=settings.RELEASE)
-    text, cut_result = cut(_text(result), MAX_RESULT)
-    trace, cut_trace = cut(str(traceback or ""), MAX_TRACEBACK)
-    fact.result = text if not cut_result else _text(text)
-    fact.traceback, fact.truncated = trace, cut_result or cut_trace
+    short = False
     if state in celery_states.EXCEPTION_STATES and isinstance(result, dict):
         fact.error_type = str(result.get("exc_type", ""))[:255]
         message = result.get("exc_message", "")
-        fact.error_message = " ".join(map(str, message if isinstance(message, (list, tuple)) else [message]))[:500]
+        parts = [str(part) for part in (message if isinstance(message, (list, tuple)) else [message])]
+        fact.error_message = " ".join(part[:500] for part in parts[:100])[:500]
+        if short := len(parts) > 100 or any(len(part) > _MAX_MESSAGE for part in parts):
+            # Cut inside, so that what is stored stays the description of an error.
+            result = {**result, "exc_message": [cut(part, _MAX_MESSAGE)[0] for part in parts[:10]]}
         if fact.error_type == WorkerLostError.__name__:
             fact.note = LOST_CHILD
+    text, cut_result = cut(_text(result), MAX_RESULT)
+    fact.result = text if not cut_result else _text(text)
+    fact.traceback, cut_trace = cut(str(traceback or ""), MAX_TRACEBACK)
+    fact.truncated = short or cut_result or cut_trace
     if request is None:
         # Only remote control speaks without a request: the worker's own word is still to come.
         fact.provisional = True
@@ -190,6 +243,15 @@ def describe(fact: Fact, request: Any) -> Fact:
         "meta": request.get("meta") or {},
     }
     return fact
+
+
+def told_fingerprint(error: Any) -> str:
+    """What an exception says it is, by its attribute `fingerprint`: failures that say the same are one group."""
+    try:
+        told = getattr(error, "fingerprint", "")
+    except Exception:  # noqa: BLE001 - a property of somebody's exception must not hide the failure itself
+        return ""
+    return told[:200] if isinstance(told, str) else ""
 
 
 def _text(value: Any) -> str:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from jobs.fleet.broker import ATTEMPT_HEADER, FACTS_KEY
 
@@ -18,6 +20,12 @@ VERSION = 1
 #: What stream and database keep of a value and of a traceback, in characters.
 MAX_RESULT = 256_000
 MAX_TRACEBACK = 64_000
+
+
+#: Epoch seconds that a database can keep as a time.
+Epoch = Annotated[float, Field(ge=0, lt=250_000_000_000)]
+Seconds = Annotated[float, Field(ge=0, lt=1_000_000_000)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class Kind(StrEnum):
@@ -29,6 +37,8 @@ class Kind(StrEnum):
     STARTED = "started"
     #: An attempt ended, well or badly, or asked for its automatic retry.
     ENDED = "ended"
+    #: Code saved a group's result (`GroupResult.save()`); `task_id` is the group's id, `result` its tuple as JSON.
+    GROUP = "group"
 
 
 @dataclass(slots=True)
@@ -37,8 +47,8 @@ class Fact:
 
     kind: Kind
     task_id: str
-    at: float
-    n: int | None = None
+    at: Epoch
+    n: Count | None = None
     task: str = ""
     #: Celery's state: SUCCESS, FAILURE, RETRY, REVOKED, …
     state: str = ""
@@ -48,20 +58,22 @@ class Fact:
     worker: str = ""
     queue: str = ""
     release: str = ""
-    retries: int = 0
+    retries: Count = 0
     #: Of a retry: when the next attempt is due. Of a publish: not before then.
-    eta: float | None = None
-    expires: float | None = None
+    eta: Epoch | None = None
+    expires: Epoch | None = None
     #: When the task of this id was first published: tells one use of an id from the next.
-    published: float | None = None
-    started_at: float | None = None
-    runtime: float | None = None
+    published: Epoch | None = None
+    started_at: Epoch | None = None
+    runtime: Seconds | None = None
     #: The return value, or Celery's description of the exception, as JSON text.
     result: str | None = None
     traceback: str = ""
     truncated: bool = False
     error_type: str = ""
     error_message: str = ""
+    #: What the exception says it is: its attribute `fingerprint`.
+    fingerprint: str = ""
     note: str = ""
     files: list[dict[str, Any]] = field(default_factory=list)
     #: `[args, kwargs]` as kombu's tagged JSON.
@@ -85,16 +97,18 @@ class Fact:
 
     def entry(self) -> dict[str, str]:
         """The fields of the stream entry."""
-        return {"f": json.dumps({k: v for k, v in asdict(self).items() if k not in _DEFAULTS or _DEFAULTS[k] != v})}
+        told = {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name, _NEVER)}
+        return {"f": json.dumps(told)}
 
 
 #: How JSON spells what PostgreSQL keeps neither as text nor as JSON; one such fact would hold up all others.
 _UNKEPT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _BARE = Fact(kind=Kind.ENDED, task_id="", at=0)
+_FACTS = TypeAdapter(Fact)
+_NAMES = tuple(_BARE.__dataclass_fields__)
+_NEVER = object()
 #: What a fact need not carry.
-_DEFAULTS: dict[str, Any] = {
-    name: value for name, value in asdict(_BARE).items() if name not in {"kind", "task_id", "at"}
-}
+_DEFAULTS: dict[str, Any] = {name: getattr(_BARE, name) for name in _NAMES if name not in {"kind", "task_id", "at"}}
 
 
 def read_entry(entry: dict[str, str]) -> Fact:
@@ -105,11 +119,11 @@ def read_entry(entry: dict[str, str]) -> Fact:
     """
     try:
         text = entry["f"]
-        values = json.loads(text)
         if _UNKEPT.search(text):
-            values = keepable(values)
-        fact = Fact(**{**values, "kind": Kind(values["kind"])})
-    except (KeyError, TypeError) as error:
+            fact = _FACTS.validate_python(keepable(json.loads(text)))
+        else:
+            fact = _FACTS.validate_json(text)
+    except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"unreadable fact: {error}") from error
     if fact.version > VERSION:
         raise ValueError(f"a fact of version {fact.version}; this release reads up to {VERSION}")

@@ -8,9 +8,13 @@ from celery import Celery, signals
 
 from jobs.fleet.beacon import BeaconStep
 from jobs.fleet.broker import forget_clients
+from jobs.fleet.hazards import warn_of_settings
 
+from .connections import keep_connections
 from .live import install
+from .outlive import OutliveStep
 from .publishing import report_published, stamp_message
+from .quarantine import QuarantineStep
 
 
 def integrate(app: Celery) -> None:
@@ -21,11 +25,15 @@ def integrate(app: Celery) -> None:
     """
     app.task_cls = "jobs.pipeline.task:ConsoleTask"
     app.steps["worker"].add(BeaconStep)
+    app.steps["consumer"].add(QuarantineStep)
+    app.steps["consumer"].add(OutliveStep)
     signals.before_task_publish.connect(stamp_message, weak=False, dispatch_uid="opsconsole.stamp")
     signals.after_task_publish.connect(report_published, weak=False, dispatch_uid="opsconsole.report")
     # Before the record of the run is closed: its lines go with the fact.
     signals.task_postrun.connect(_report_dropped, weak=False, dispatch_uid="opsconsole.dropped")
+    signals.celeryd_after_setup.connect(warn_of_settings, weak=False, dispatch_uid="opsconsole.hazards")
     install()
+    signals.worker_init.connect(keep_connections, weak=False, dispatch_uid="opsconsole.connections")
     signals.worker_process_init.connect(_drop_inherited_sockets, weak=False, dispatch_uid="opsconsole.fork")
 
 

@@ -11,7 +11,8 @@ from celery import Task
 from celery.exceptions import Ignore
 from celery.states import IGNORED, REJECTED
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import Error as AnyDatabaseError
+from django.db import close_old_connections, connection
 from django.db.models.functions import Now
 from pydantic import SecretStr
 
@@ -20,6 +21,7 @@ from jobs.models import Run
 from jobs.states import CLAIMABLE, State
 
 from .backend import RecordingBackend, describe
+from .cancelled import STOPPED, Cancelled
 from .facts import Fact, Kind, execution_number
 from .live import hide, open_live
 
@@ -33,6 +35,7 @@ class ConsoleTask(Task):
     """Claims the run, types its arguments, and keeps what the message said for automatic retries."""
 
     abstract = True
+    Request = "jobs.pipeline.request:ConsoleRequest"
 
     def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
         """Called by the tracer before the body; raising `Ignore` here drops the message without running it.
@@ -43,6 +46,8 @@ class ConsoleTask(Task):
         """
         request = self.request
         n = execution_number(request)
+        # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
+        close_old_connections()
         request.update(started_at=time.time(), started_clock=time.monotonic())
         if n is not None:
             request.update(claimed=False)
@@ -78,7 +83,8 @@ class ConsoleTask(Task):
         if isinstance(self.backend, RecordingBackend):
             # Of the rejected one the worker's main process reports the failure, and does not know when it began.
             kind = Kind.ENDED if state == IGNORED else Kind.STARTED
-            fact = Fact(kind, str(request.id), time.time(), state=state, release=settings.RELEASE)
+            note = STOPPED if isinstance(retval, Cancelled) else ""
+            fact = Fact(kind, str(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
             self.backend.append_fact(describe(fact, request))
 
     def signature_from_request(
@@ -115,7 +121,7 @@ def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
             if _claim(task_id, n, nonce, worker, retries):
                 return
             break
-        except DatabaseError as error:
+        except AnyDatabaseError as error:
             connection.close()
             if time.monotonic() + pause > deadline:
                 logger.warning("Run %s, execution %s: dropped, the database is away (%s).", task_id, n, error)
@@ -127,7 +133,6 @@ def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
 
 
 def _claim(task_id: str, n: int, nonce: str, worker: str, retries: int) -> bool:
-    close_old_connections()
     changed = Run.objects.filter(
         task_id=task_id,
         attempt=n - 1,
