@@ -20,6 +20,9 @@ FIRST_PUBLISHED_HEADER = "first_published_at"
 PREFIX = "opsconsole:"
 FACTS_KEY = PREFIX + "facts"
 FACTS_GROUP = "recorder"
+#: Entries that the recorder could not read: kept for a person to look at, at most so many.
+DEAD_KEY = FACTS_KEY + ":dead"
+DEAD_KEPT = 10_000
 BEACONS_KEY = PREFIX + "beacons"
 PROBE_KEY = PREFIX + "probe"
 
@@ -70,16 +73,22 @@ def forget_clients() -> None:
     steady_client.cache_clear()
 
 
-def _transport(option: str, default: Any) -> Any:
+def undecoded(pipe: Any, *command: Any) -> Any:
+    """Send a command whose answer stays bytes: what others wrote into Redis need not be text."""
+    return pipe.execute_command(*command, NEVER_DECODE=True)
+
+
+def transport_option(option: str, default: Any) -> Any:
+    """What the application sets of its broker's transport options, else kombu's default."""
     return (current_app.conf.broker_transport_options or {}).get(option, default)
 
 
 def list_key(queue: str, priority: int | None) -> str:
     """The Redis list that holds `queue`'s messages of `priority` (kombu/transport/redis.py, `_q_for_pri`)."""
-    steps: list[int] = list(_transport("priority_steps", [0, 3, 6, 9]))
+    steps: list[int] = list(transport_option("priority_steps", [0, 3, 6, 9]))
     step = max((s for s in steps if s <= (priority or 0)), default=steps[0])
-    name = f"{queue}{_transport('sep', chr(6) + chr(22))}{step}" if step else queue
-    return str(_transport("global_keyprefix", "")) + name
+    name = f"{queue}{transport_option('sep', chr(6) + chr(22))}{step}" if step else queue
+    return str(transport_option("global_keyprefix", "")) + name
 
 
 def oldest_messages(lists: Iterable[str], client: redis.Redis) -> Mapping[str, float | None]:

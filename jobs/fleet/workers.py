@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from .beacon import Beacon, read_beacons
 from .breaker import ask, silent_for
 from .broker import PROBE_KEY, Redis, RedisRefused
+from .hazards import HAZARDS_KEY, Hazard, told
+from .quarantined import QUARANTINE_KEY, Quarantined, quarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,10 @@ class Fleet:
     silent_for: float | None = None
     #: Why Redis takes no writes, in its own words; "" while it takes them.
     refuses: str = ""
+    #: What the recorder found unsafe about Redis, the clocks and the machines.
+    hazards: tuple[Hazard, ...] = ()
+    #: Messages that workers could not read.
+    quarantined: Quarantined | None = None
 
     @property
     def slots(self) -> int:
@@ -29,7 +35,7 @@ class Fleet:
 
     @property
     def busy(self) -> int:
-        return sum(min(len(beacon.running), beacon.concurrency) for beacon in self.beacons)
+        return sum(beacon.at_once for beacon in self.beacons)
 
     @property
     def oldest_beat(self) -> float:
@@ -38,19 +44,26 @@ class Fleet:
 
 
 def read_fleet() -> Fleet:
-    """Every worker with a burning beacon; at most 0.9 s, and at once while Redis is known to be away."""
+    """Every worker with a burning beacon; at most 1.2 s, and at once while Redis is known to be away."""
     return ask(_read) or Fleet(known=False, silent_for=silent_for())
 
 
 def _read(client: Redis) -> Fleet:
     refuses = _refusal(client)
     beacons, now = read_beacons(client)
+    pipe = client.pipeline(transaction=False)
+    pipe.get(HAZARDS_KEY)
+    pipe.llen(QUARANTINE_KEY)
+    pipe.lindex(QUARANTINE_KEY, 0)
+    hazards, count, newest = pipe.execute()
     return Fleet(
         known=True,
         beacons=tuple(sorted(beacons, key=lambda beacon: beacon.worker)),
         read_at=now,
         silent_for=0.0,
         refuses=refuses,
+        hazards=told(hazards),
+        quarantined=quarantined(count, newest),
     )
 
 

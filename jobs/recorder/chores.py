@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from celery import current_app
-from django.db import DatabaseError, close_old_connections, connection
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 from kombu.exceptions import KombuError
 
 from jobs.fleet.broker import RedisError, steady_client
@@ -20,7 +20,9 @@ from jobs.ledger import leases
 
 from .dispatch import Dispatcher
 from .ingest import Ingest
+from .inspection import Inspection
 from .reap import Reaper
+from .sample import Sampler
 from .watch import Watch
 
 logger = logging.getLogger(__name__)
@@ -28,7 +30,7 @@ logger = logging.getLogger(__name__)
 LEASE = "recorder"
 RENEW_EVERY = 2.0
 #: What may go wrong outside us; the chore tries again. Anything else ends the process, so that it is seen.
-OUTAGES = (DatabaseError, RedisError, KombuError, OSError)
+OUTAGES = (DatabaseError, InterfaceError, RedisError, KombuError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,15 @@ class Recorder:
         self._leads = threading.Event()
         self._held_until = 0.0
         ingest = Ingest(steady_client())
+        dispatcher = Dispatcher(current_app, steady_client())
+        sampler = Sampler(steady_client())
         self._chores = [
             Chore("ingest", lambda: ingest.step(wait=0.5), 0.0, ingest.catch_up),
-            Chore("dispatch", Dispatcher(current_app, steady_client()).step, 0.2),
+            Chore("dispatch", dispatcher.step, 0.2, dispatcher.recover),
             Chore("watch", Watch(steady_client()).step, 1.0),
+            Chore("sample", sampler.step, 0.5, sampler.forget),
             Chore("reap", Reaper(steady_client()).step, 2.0),
+            Chore("inspect", Inspection(steady_client()).step, 15.0),
         ]
 
     def run(self) -> None:
@@ -94,7 +100,7 @@ class Recorder:
                 close_old_connections()
                 if leases.hold(LEASE, self.holder):
                     self._held_until = asked + leases.LEASE_SECONDS
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 logger.warning("Lease: the database did not answer (%s).", error)
                 connection.close()
             leads = time.monotonic() < self._held_until

@@ -24,12 +24,14 @@ from jobs.models import Run
 from jobs.pipeline.arguments import decode
 from jobs.states import DISPATCHABLE, State
 
+from .restored import Books
+
 logger = logging.getLogger(__name__)
 
 BATCH = 1000
 #: A message counts as forgotten when its list's oldest is this much younger, in seconds; also the first backoff.
 PATIENCE = 30
-MAX_BACKOFF = 600
+MAX_BACKOFF = 60  # a message that is lost behind a backlog must not wait for minutes once the backlog is gone
 
 
 class Dispatcher:
@@ -38,6 +40,11 @@ class Dispatcher:
     def __init__(self, app: Celery, client: redis.Redis) -> None:
         self._app = app
         self._client = client
+        self._books = Books(client)
+
+    def recover(self) -> None:
+        """Call it after an outage and on becoming leader: the database may have been restored meanwhile."""
+        self._books.forget()
 
     def step(self) -> int:
         """Publish what is due, at most BATCH runs; the number published.
@@ -45,6 +52,7 @@ class Dispatcher:
         Raises:
             RedisError, OperationalError: Redis is away; the runs stay due.
         """
+        self._books.look()
         due = list(
             Run.objects.filter(publish_after__lte=Now(), state__in=DISPATCHABLE, cancel_requested_at__isnull=True)
             .order_by("publish_after")

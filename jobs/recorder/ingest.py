@@ -3,33 +3,48 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import redis
 from celery import states as celery_states
-from django.db import transaction
+from django.db import DataError, IntegrityError
 
-from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY
-from jobs.models import Attempt, Run, RunFile, RunLog
+from jobs.fleet.broker import DEAD_KEPT, DEAD_KEY, FACTS_GROUP, FACTS_KEY
 from jobs.pipeline.facts import Fact, Kind, read_entry
 from jobs.pipeline.told import Told, log_key, progress_key, read_told
 
-from .merge import apply_fact, moment, new_observed_run
-from .results import store_results
+from .record import record_facts
 
 logger = logging.getLogger(__name__)
 
+#: Entries of one transaction, at most; fewer while they are large, so that about so many bytes are in memory.
 BATCH = 200
-#: Entries that cannot be read: kept for a person to look at, at most this many.
-DEAD_KEY = FACTS_KEY + ":dead"
-DEAD_KEPT = 10_000
+BATCH_BYTES = 8_000_000
+#: Entries of the first read, when nobody knows how large they are.
+_FIRST = 20
 #: One consumer name for whoever leads: a successor finds what its predecessor read and did not acknowledge.
 _CONSUMER = "leader"
-#: What a merge never changes.
-_GIVEN = {"id", "task_id", "guaranteed", "reason", "nonce", "schedule_id", "due_at", "retry_of", "based_on", "priority",
-          "resolution", "publish_count", "cancel_requested_at"}  # fmt: skip
-_MERGED_FIELDS = [field.name for field in Run._meta.concrete_fields if field.name not in _GIVEN]
+#: What a fact can do to us by what it says. All else is an outage, or an error of ours that must be seen.
+_REFUSED = (DataError, IntegrityError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An entry of the stream as it came."""
+
+    id: bytes
+    fields: Mapping[bytes, bytes]
+
+    def fact(self) -> Fact:
+        """What it says.
+
+        Raises:
+            ValueError: it cannot be read.
+        """
+        text = self.fields.get(b"f")
+        return read_entry({} if text is None else {"f": text.decode()})
 
 
 class Ingest:
@@ -38,12 +53,14 @@ class Ingest:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._catching_up = True
+        self._count = _FIRST
 
     def step(self, *, wait: float) -> int:
         """Record at most BATCH facts, waiting up to `wait` seconds for the first; the number of entries read.
 
         What a predecessor had read without acknowledging comes first. Everything here may be repeated: a crash
-        between commit and acknowledgement merges the same facts once more, to no effect.
+        between commit and acknowledgement merges the same facts once more, to no effect. What cannot be read, and what
+        the database refuses by itself, is set aside and holds nothing else up.
 
         Raises:
             RedisError, DatabaseError: nothing is acknowledged; the next step reads the same batch.
@@ -51,37 +68,50 @@ class Ingest:
         entries = self._read(wait)
         if not entries:
             return 0
-        facts: list[Fact] = []
-        for entry_id, fields in entries:
+        facts: list[tuple[_Entry, Fact]] = []
+        dead: list[tuple[_Entry, Exception]] = []
+        for entry in entries:
             try:
-                facts.append(read_entry(fields))
-            except (ValueError, TypeError) as error:
-                logger.error("Fact %s is set aside: %s", entry_id, error)
-                self._client.xadd(DEAD_KEY, _with_reason(entry_id, fields, error), maxlen=DEAD_KEPT)
-        record_facts(facts, self._told(facts))
-        ids = [entry_id for entry_id, _ in entries]
+                facts.append((entry, entry.fact()))
+            except _REFUSED as error:
+                dead.append((entry, error))
+        told = read_told({fact.task_id for _, fact in facts if _may_have_told(fact)}, self._client)
+        dead += self._record(facts, told)
         pipe = self._client.pipeline(transaction=True)
+        for entry, reason in dead:
+            why = (str(reason) or type(reason).__name__)[:2000]
+            logger.error("Fact %s is set aside: %s", entry.id.decode(), why)
+            kept: dict[Any, Any] = {**entry.fields, b"id": entry.id, b"why": why}
+            pipe.xadd(DEAD_KEY, kept, maxlen=DEAD_KEPT)
+        ids = [entry.id for entry in entries]
         pipe.xack(FACTS_KEY, FACTS_GROUP, *ids)
         pipe.xdel(FACTS_KEY, *ids)
-        for fact in facts:
+        for _, fact in facts:
             if _may_have_told(fact) and fact.state != celery_states.RETRY:
                 pipe.delete(log_key(fact.task_id), progress_key(fact.task_id))
         pipe.execute()
         return len(entries)
 
-    def _told(self, facts: list[Fact]) -> dict[str, Told]:
-        return read_told({fact.task_id for fact in facts if _may_have_told(fact)}, self._client)
-
-    def _read(self, wait: float) -> list[tuple[str, dict[str, str]]]:
-        start = "0" if self._catching_up else ">"
+    def _record(self, facts: Sequence[tuple[_Entry, Fact]], told: Mapping[str, Told]) -> list[tuple[_Entry, Exception]]:
+        """Record them together; where that is refused, in halves, down to the entries that are to blame."""
         try:
-            answer = self._client.xreadgroup(
-                FACTS_GROUP,
-                _CONSUMER,
-                {FACTS_KEY: start},
-                count=BATCH,
-                block=None if self._catching_up else max(1, int(wait * 1000)),
-            )
+            record_facts([fact for _, fact in facts], told)
+        except _REFUSED as error:
+            if len(facts) == 1:
+                return [(facts[0][0], error)]
+            half = len(facts) // 2
+            return self._record(facts[:half], told) + self._record(facts[half:], told)
+        return []
+
+    def _read(self, wait: float) -> list[_Entry]:
+        start = "0" if self._catching_up else ">"
+        block = [] if self._catching_up else ["BLOCK", max(1, int(wait * 1000))]
+        try:
+            # In bytes: an entry that is no text must not be what ends us.
+            answer: Any = self._client.execute_command(  # type: ignore[no-untyped-call]
+                "XREADGROUP", "GROUP", FACTS_GROUP, _CONSUMER, "COUNT", self._count, *block,
+                "STREAMS", FACTS_KEY, start, NEVER_DECODE=True,
+            )  # fmt: skip
         except redis.ResponseError as error:
             if "NOGROUP" not in str(error):
                 raise
@@ -89,8 +119,11 @@ class Ingest:
             self._client.xgroup_create(FACTS_KEY, FACTS_GROUP, id="0", mkstream=True)
             return []
         # One stream was asked for: [[its name, [(id, fields), …]]], or nothing.
-        entries = cast("list[tuple[str, dict[str, str]]]", next(iter(answer))[1] if answer else [])
-        if self._catching_up and not entries:
+        entries = [_Entry(entry_id, fields or {}) for entry_id, fields in (next(iter(answer))[1] if answer else [])]
+        if entries:
+            size = sum(len(text) for entry in entries for text in entry.fields.values())
+            self._count = max(1, min(BATCH, len(entries) * BATCH_BYTES // max(size, 1)))
+        elif self._catching_up:
             self._catching_up = False
         return entries
 
@@ -99,76 +132,6 @@ class Ingest:
         self._catching_up = True
 
 
-def _with_reason(entry_id: str, fields: dict[str, str], error: Exception) -> dict[Any, Any]:
-    return {**fields, "id": entry_id, "why": str(error)}
-
-
 def _may_have_told(fact: Fact) -> bool:
     """Whether lines or progress of it wait in Redis; of a child that was killed its parent cannot know."""
     return fact.kind is Kind.ENDED and (fact.told or fact.started_at is None)
-
-
-def record_facts(facts: Iterable[Fact], told: Mapping[str, Told] | None = None) -> None:
-    """Merge the facts into runs, attempts, files, logs and stored results; one transaction, safe to repeat.
-
-    Args:
-        told: the lines and the progress of these runs, by task id.
-    """
-    facts = list(facts)
-    if not facts:
-        return
-    with transaction.atomic():
-        runs = _locked_runs(facts)
-        attempts: list[Attempt] = []
-        files: list[RunFile] = []
-        counted: list[Fact] = []
-        for fact in facts:
-            run = runs.get(fact.task_id)
-            if run is None:
-                continue
-            merged = apply_fact(run, fact)
-            if merged.attempt is not None:
-                attempts.append(merged.attempt)
-            if merged.counts:
-                counted.append(fact)
-            files += [
-                RunFile(run=run, attempt=max(run.attempt, 1), created_at=moment(fact.at), **file) for file in fact.files
-            ]
-        logs = [_keep_told(runs[task_id], one) for task_id, one in (told or {}).items() if task_id in runs]
-        Run.objects.bulk_update(sorted(runs.values(), key=lambda run: run.pk), _MERGED_FIELDS, batch_size=50)
-        Attempt.objects.bulk_create(attempts, ignore_conflicts=True)
-        RunFile.objects.bulk_create(files, ignore_conflicts=True)
-        RunLog.objects.bulk_create(
-            [log for log in logs if log is not None],
-            update_conflicts=True,
-            unique_fields=["run"],
-            update_fields=["lines", "written"],
-        )
-        store_results(counted)
-
-
-def _keep_told(run: Run, told: Told) -> RunLog | None:
-    """Note the last progress on the run; its log as a row, None where it wrote nothing."""
-    if told.progress is not None:
-        run.progress = told.progress
-    return RunLog(run=run, lines=told.text, written=told.written) if told.written else None
-
-
-def _locked_runs(facts: list[Fact]) -> dict[str, Run]:
-    """The rows that the facts speak of, locked in key order; rows of observed runs are made where missing.
-
-    A fact with the console's header whose row is missing belongs to a restored or foreign database: it is dropped.
-    """
-    ids = {fact.task_id for fact in facts}
-    known = set(Run.objects.filter(task_id__in=ids).values_list("task_id", flat=True))
-    missing: dict[str, Run] = {}
-    for fact in facts:
-        if fact.task_id in known:
-            continue
-        if fact.guaranteed:
-            logger.error("A fact of run %s, which this database does not know, is dropped.", fact.task_id)
-        elif fact.task_id not in missing or fact.kind is Kind.PUBLISHED:
-            missing[fact.task_id] = new_observed_run(fact)
-    Run.objects.bulk_create(missing.values(), ignore_conflicts=True)
-    rows = Run.objects.select_for_update().filter(task_id__in=ids).order_by("pk")
-    return {run.task_id: run for run in rows}

@@ -16,7 +16,7 @@ from jobs.ledger.summary import summarise
 from jobs.models import Attempt, Run
 from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
-from jobs.states import PROVISIONAL_RANK, Source, State, rank
+from jobs.states import Source, State, rank
 
 #: How long after a retry's own time its message may be missing before the dispatcher looks, in seconds.
 RETRY_GRACE = 30
@@ -26,7 +26,13 @@ MAX_LOST_ATTEMPTS = 3
 WORKER_GONE = "worker vanished"
 #: What the page says of a body that raised `Ignore`.
 IGNORED = "the task told Celery to ignore it"
-_LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE}
+TERMINATED = "ended by force; what it was doing may be half done"
+#: The note of a run of which a restored database does not know what became.
+RESTORED = "database restored"
+_LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE, RESTORED}
+_SOURCES = frozenset(Source)
+#: A run of which nothing is known.
+_BLANK = {field.attname: field.get_default() for field in Run._meta.concrete_fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,19 +45,16 @@ class Merged:
 
 def new_observed_run(fact: Fact) -> Run:
     """The row of a run that the console has not accepted and hears of for the first time."""
-    return Run(
-        task_id=fact.task_id,
-        task_name=fact.task,
-        guaranteed=False,
-        source=Source.CODE,
-        state=State.QUEUED,
-        accepted_at=moment(fact.published or fact.at),
-        published_at=moment(fact.published) if fact.published else None,
-        root_id=_root(fact),
-        parent_id=fact.parent_id,
-        queue=fact.queue,
-        arguments_exact=False,
-    )
+    # Every observed run begins here: Run(…) takes as long as all the rest of its merging.
+    run = Run.from_db(None, _BLANK.keys(), _BLANK.values())
+    run._state.adding = True
+    run.task_id, run.task_name = fact.task_id, fact.task
+    run.guaranteed, run.source, run.state = False, Source.CODE, State.QUEUED
+    run.accepted_at = moment(fact.published or fact.at)
+    run.published_at = moment(fact.published) if fact.published else None
+    run.root_id, run.parent_id = _root(fact), fact.parent_id
+    run.queue, run.arguments_exact = fact.queue, False
+    return run
 
 
 def apply_fact(run: Run, fact: Fact) -> Merged:
@@ -67,23 +70,29 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     if n < run.attempt:
         return Merged(attempt=_fenced(run, fact, n))
     state = _state(fact)
+    if state is State.RETRYING and run.guaranteed and run.cancel_requested_at is not None:
+        state = State.CANCELLED  # nobody claims its next attempt
     if (n, rank(state, provisional=fact.provisional)) <= _known(run):
         return Merged(attempt=_attempt(run, fact, n, state))
     if state is State.LOST and _may_run_again(run):
         # The dispatcher publishes the next attempt; Celery's count of retries stays where it was.
         run.attempt, run.state, run.provisional, run.state_note = n, State.ACCEPTED, False, fact.note
-        run.publish_after, run.claimed_by = moment(fact.at), ""
+        run.publish_after, run.claimed_by = datetime.now(UTC), ""
         return Merged(attempt=_attempt(run, fact, n, state))
     run.attempt, run.state, run.provisional, run.state_note = n, state, fact.provisional, fact.note
     if fact.state == celery_states.IGNORED:
-        run.state_note = IGNORED
+        run.state_note = fact.note or IGNORED
+    if fact.state == celery_states.REVOKED and fact.error_message == "terminated":
+        run.state_note = TERMINATED
     run.publish_after = None
     if state is State.RUNNING:
         run.claimed_at = moment(fact.at)
         return Merged()
     if state is State.RETRYING:
         run.retries = fact.retries + 1
-        run.publish_after = moment((fact.eta or fact.at) + RETRY_GRACE) if run.guaranteed else None
+        # How long it waits is the worker's word; when that began is not: its clock may be hours off.
+        wait = max(0.0, (fact.eta or fact.at) - fact.at) + RETRY_GRACE
+        run.publish_after = datetime.now(UTC) + timedelta(seconds=wait) if run.guaranteed else None
     else:
         run.finished_at, run.runtime = moment(fact.at), fact.runtime
     run.error_type, run.error_message = fact.error_type, fact.error_message
@@ -111,7 +120,7 @@ def _open_again(run: Run, fact: Fact) -> None:
     run.accepted_at = run.published_at = moment(fact.published or fact.at)
     run.started_at = run.finished_at = run.claimed_at = run.runtime = None
     run.error_type = run.error_message = ""
-    run.progress = None
+    run.progress = run.cancel_requested_at = None
 
 
 def moment(epoch: float) -> datetime:
@@ -122,8 +131,8 @@ def _known(run: Run) -> tuple[int, int]:
     """How much the run already knows, as (n, rank)."""
     state = State(run.state)
     if run.attempt and state in {State.WAITING, State.ACCEPTED, State.QUEUED}:
-        # Put back after its attempt was lost: only that attempt's own end, if it turns out to be alive, says more.
-        return run.attempt, PROVISIONAL_RANK
+        # Put back after its attempt was lost: only that attempt's own end, or a person's word about it, says more.
+        return run.attempt, rank(State.LOST)
     return run.attempt, rank(state, provisional=run.provisional)
 
 
@@ -142,7 +151,7 @@ def _fill_in(run: Run, fact: Fact) -> None:
         return
     if fact.schedule_name:
         run.schedule_name, run.source = fact.schedule_name, Source.SCHEDULE
-    elif fact.source in set(Source):
+    elif fact.source in _SOURCES:
         run.source = Source(fact.source)
     if fact.kind is Kind.PUBLISHED:
         run.arguments = fact.arguments or run.arguments

@@ -20,8 +20,8 @@ from jobs.pipeline.facts import Fact, Kind
 from jobs.pipeline.told import read_told
 from jobs.states import State
 
-from .ingest import record_facts
 from .merge import WORKER_GONE
+from .record import record_facts
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +29,10 @@ logger = logging.getLogger(__name__)
 CLAIM_GRACE = 15
 #: Redis must have taken the probe this long without a break, in seconds.
 PROBE_STEADY = 30
+#: The recorder's own probe: the one of the pages tells nothing of what Redis held before.
+_MARK_KEY = PROBE_KEY + ":recorder"
+#: An id of the stream, comparable.
+_FactId = tuple[int, int]
 #: Runs looked at in one step.
 BATCH = 1000
 
@@ -40,8 +44,8 @@ class Reaper:
         self._client = client
         self._steady = steady
         self._probed_since: float | None = None
-        #: run key and n -> the beats (boot, beat) that did not list it.
-        self._unlisted: dict[tuple[int, int], set[tuple[str, int]]] = {}
+        #: run key and n -> the last fact there was when it was first not listed, and the beats (boot, beat) since.
+        self._unlisted: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
 
     def step(self) -> int:
         """Judge the running runs; the number declared lost or put back.
@@ -50,23 +54,26 @@ class Reaper:
             RedisError, DatabaseError: nothing was judged, and the quiet time begins anew.
         """
         try:
-            self._client.set(PROBE_KEY, str(time.time()), ex=60)
+            if self._client.set(_MARK_KEY, str(time.time()), ex=60, get=True) is None:
+                # A new Redis, or one that was emptied: the beacons are gone with it, and their workers are not.
+                self._probed_since = None
+                self._unlisted.clear()
             beacons, _ = read_beacons(self._client)
-            drained = self._stream_is_drained()
+            told, merged = self._facts()  # after the beacons: what a worker has told precedes a beat without the run
         except redis.RedisError:
             self._probed_since = None
             self._unlisted.clear()
             raise
         if self._probed_since is None:
             self._probed_since = time.monotonic()
-        if time.monotonic() - self._probed_since < self._steady or not drained:
+        if time.monotonic() - self._probed_since < self._steady:
             return 0
-        return self._judge({beacon.worker: beacon for beacon in beacons})
+        return self._judge({beacon.worker: beacon for beacon in beacons}, told, merged)
 
-    def _judge(self, beacons: dict[str, Beacon]) -> int:
+    def _judge(self, beacons: dict[str, Beacon], told: _FactId, merged: _FactId) -> int:
         before = database_now() - timedelta(seconds=CLAIM_GRACE)
         runs = Run.objects.filter(state=State.RUNNING, claimed_at__lt=before)
-        seen: dict[tuple[int, int], set[tuple[str, int]]] = {}
+        seen: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
         lost: list[Run] = []
         for run in runs.order_by("claimed_at").only(
             "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed"
@@ -76,8 +83,9 @@ class Reaper:
                 continue
             key = (run.pk, run.attempt)
             sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
-            seen[key] = self._unlisted.get(key, set()) | {sign}
-            if len(seen[key]) >= 2:
+            until, signs = self._unlisted.get(key, (told, set()))
+            seen[key] = until, signs | {sign}
+            if len(seen[key][1]) >= 2 and merged >= until:
                 lost.append(run)
         self._unlisted = seen
         record_facts([_lost(run) for run in lost], read_told([run.task_id for run in lost], self._client))
@@ -85,17 +93,27 @@ class Reaper:
             logger.warning("Run %s, execution %s: lost, %s no longer has it.", run.task_id, run.attempt, run.worker)
         return len(lost)
 
-    def _stream_is_drained(self) -> bool:
-        """Whether every fact that was ever appended has been merged."""
+    def _facts(self) -> tuple[_FactId, _FactId]:
+        """The last fact that was ever appended, and the last one before which all are in the ledger."""
         try:
             groups = self._client.xinfo_groups(FACTS_KEY)
             stream = self._client.xinfo_stream(FACTS_KEY)
         except redis.ResponseError:
-            return True  # no stream yet
+            return (0, 0), (0, 0)  # no stream yet
+        told = _fact_id(stream["last-generated-id"])
         group = next((g for g in groups if g["name"] == FACTS_GROUP), None)
         if group is None:
-            return not stream["length"]
-        return not group["pending"] and group["last-delivered-id"] == stream["last-generated-id"]
+            return told, (0, 0) if stream["length"] else told
+        if group["pending"]:
+            first = _fact_id(self._client.xpending(FACTS_KEY, FACTS_GROUP)["min"] or "0-0")
+            return told, (first[0], first[1] - 1)
+        # A new group of an emptied stream has delivered nothing, and nothing is left to deliver.
+        return told, _fact_id(group["last-delivered-id"]) if stream["length"] else told
+
+
+def _fact_id(text: str) -> _FactId:
+    milliseconds, _, number = text.partition("-")
+    return int(milliseconds), int(number)
 
 
 def _lists(beacon: Beacon, run: Run) -> bool:

@@ -2,76 +2,65 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
-from celery import states as celery_states
-from django.db import connection
-from django_celery_results.models import TaskResult
-from kombu.utils import json
+from django_celery_results.models import GroupResult, TaskResult
 
 from jobs.pipeline.facts import Fact
 
 from .merge import moment
+from .rows import Table
 
-_COLUMNS = (
-    "task_id",
-    "task_name",
-    "periodic_task_name",
-    "task_args",
-    "task_kwargs",
-    "status",
-    "worker",
-    "content_type",
-    "content_encoding",
-    "result",
-    "traceback",
-    "meta",
-    "date_created",
-    "date_started",
-    "date_done",
-)
+#: Not through the ORM: `date_done` is `auto_now`, which is the moment of recording and not that of the end.
+_RESULTS = Table(
+    TaskResult,
+    ("task_id", "task_name", "periodic_task_name", "task_args", "task_kwargs", "status", "worker", "content_type",
+     "content_encoding", "result", "traceback", "meta", "date_created", "date_started", "date_done"),
+)  # fmt: skip
+_GROUPS = Table(GroupResult, ("group_id", "date_created", "date_done", "content_type", "content_encoding", "result"))
+_CONTENT = ("application/json", "utf-8")
 
 
 def store_results(facts: Iterable[Fact]) -> None:
-    """Insert or replace the stored result of each fact's task; the last fact of a task wins.
-
-    Raw SQL because `date_done` is `auto_now`: the ORM would write the moment of recording, not that of the end.
-    """
-    rows = [_row(fact) for fact in {fact.task_id: fact for fact in facts if fact.state}.values()]
-    if not rows:
-        return
-    kept = {"task_id", "date_created"}
-    updates = ", ".join(f"{column} = excluded.{column}" for column in _COLUMNS if column not in kept)
-    marks = ", ".join(["%s"] * len(_COLUMNS))
-    statement = (
-        f"INSERT INTO {TaskResult._meta.db_table} ({', '.join(_COLUMNS)}) VALUES ({marks}) "  # noqa: S608 (constants)
-        f"ON CONFLICT (task_id) DO UPDATE SET {updates}"
-    )
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, rows)
+    """Insert or replace the stored result of each fact's task; the last fact of a task wins."""
+    last = {fact.task_id: fact for fact in facts if fact.state}
+    _RESULTS.replace(map(_result, last.values()), key="task_id", keep=["date_created"])
 
 
-def _row(fact: Fact) -> list[Any]:
-    return [
+def store_groups(facts: Iterable[Fact]) -> None:
+    """Insert or replace the members of each group that code has saved."""
+    last = {fact.task_id: fact for fact in facts}
+    _GROUPS.replace(map(_group, last.values()), key="group_id", keep=["date_created"])
+
+
+def _result(fact: Fact) -> tuple[Any, ...]:
+    meta = fact.meta
+    at = moment(fact.at)
+    return (
         fact.task_id,
         fact.task or None,
         fact.schedule_name or None,
-        json.dumps(fact.meta.get("args")),
-        json.dumps(fact.meta.get("kwargs")),
+        _text(meta.get("args")),
+        _text(meta.get("kwargs")),
         fact.state,
         fact.worker or None,
-        "application/json",
-        "utf-8",
+        *_CONTENT,
         fact.result if fact.result is not None else "null",
         fact.traceback or None,
-        json.dumps({**(fact.meta.get("meta") or {}), "children": []}),
-        _sql_time(moment(fact.at)),
-        _sql_time(moment(fact.started_at)) if fact.started_at else None,
-        _sql_time(moment(fact.at)) if fact.state in celery_states.ALL_STATES else None,
-    ]
+        json.dumps({**(meta.get("meta") or {}), "children": meta.get("children") or []}),
+        at,
+        moment(fact.started_at) if fact.started_at else None,
+        at,
+    )
 
 
-def _sql_time(value: datetime) -> Any:
-    return connection.ops.adapt_datetimefield_value(value)
+def _text(value: Any) -> str | None:
+    """Celery's description of arguments, encoded once more; nothing where the message came without one."""
+    return None if value is None else json.dumps(value)
+
+
+def _group(fact: Fact) -> tuple[Any, ...]:
+    at = moment(fact.at)
+    return (fact.task_id, at, at, *_CONTENT, fact.result)

@@ -13,7 +13,7 @@ from jobs.models import Run
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import State
 
-from .ingest import record_facts
+from .record import record_facts
 
 #: What a run may be in before it is seen at work.
 _BEFORE = (State.QUEUED, State.RETRYING)

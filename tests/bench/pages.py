@@ -14,7 +14,7 @@ from django_celery_results.models import TaskResult
 from admin_ext.keyset import place_text
 from jobs.ledger.run_query import Place
 from jobs.management.invented_words import ABSENT_WORD, COMMON_WORD, PEOPLE, RARE_WORD, WORKERS
-from jobs.models import Run, RunLog
+from jobs.models import FailureGroup, Run, RunLog
 from jobs.states import State
 
 #: A task with many runs and one with few; a schedule that fires often enough.
@@ -94,6 +94,15 @@ def our_pages() -> Iterator[Page]:
     ):
         page = reverse("admin:jobs_run_change", args=[run.task_id])
         yield Page(f"run: {tab or 'overview'}", f"{page}?tab={tab}", "one row")
+    failures = reverse("admin:jobs_failuregroup_changelist")
+    group = FailureGroup.objects.order_by("-total", "pk")[0]
+    for view in ("", "healed", "all"):
+        yield Page(f"failures: {view or 'needs action'}", f"{failures}?view={view}", "status=FAILURE")
+    for tab in ("", "runs", "runs&hurting=1", "audit"):
+        page = reverse("admin:jobs_failuregroup_change", args=[group.pk])
+        yield Page(f"failure group: {tab or 'what happened'}", f"{page}?tab={tab}", "one row")
+    yield Page("runs: failure group", f"{changelist}?group={group.pk}")
+    yield Page("runs: failure group + since", f"{changelist}?group={group.pk}&since=24h")
     yield Page("Overview", reverse("admin:index"))
     audit = reverse("admin:jobs_auditevent_changelist")
     yield Page("audit: first page", audit)

@@ -1,17 +1,27 @@
 """Facts become rows: runs, attempts, files and stored results, in one transaction, as often as they come."""
 
+import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from celery import current_app
+from celery.result import AsyncResult, GroupResult
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
+from redis import Redis
 
+from jobs.fleet.broker import DEAD_KEY, FACTS_KEY, forget_clients, steady_client
 from jobs.models import Attempt, Run, RunFile
 from jobs.pipeline.facts import Fact, Kind, read_entry
-from jobs.recorder.ingest import record_facts
+from jobs.recorder.ingest import Ingest
+from jobs.recorder.record import record_facts
 from jobs.states import State
+from tests.integration.own_redis import fresh, own_redis
 
 pytestmark = pytest.mark.django_db
 AT = 1_790_000_000.25
@@ -80,3 +90,95 @@ def test_characters_that_no_database_keeps_hold_nothing_up(run: Run) -> None:
     assert (run.state, run.error_message) == (State.FAILED, "a  and half a pair ?")
     assert run.progress is not None
     assert (run.progress["noun"], run.progress["note"]) == ("rows", "?")
+
+
+def test_the_same_batch_again_writes_no_run(run: Run) -> None:
+    batch = [fact(), fact(n=None, guaranteed=False, task_id="o")]
+    record_facts(batch)
+    with CaptureQueriesContext(connection) as again:
+        record_facts(batch)
+    assert [
+        query["sql"] for query in again if query["sql"].startswith("UPDATE") or '"jobs_run" (' in query["sql"]
+    ] == []
+
+
+def test_only_what_changed_is_written(run: Run) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        record_facts([fact()])
+    [update] = [query["sql"] for query in queries if 'UPDATE "jobs_run"' in query["sql"]]
+    assert '"state"' in update
+    assert '"accepted_at"' not in update, "it would touch every index"
+
+
+def test_every_column_of_a_run_survives_both_ways_of_writing(run: Run) -> None:
+    """Inserted at once or in two steps: the rows are the same, and the same as the ORM's."""
+    told = {"done": 1, "total": None, "noun": "rows", "note": 'a "b"', "began": AT, "at": AT}
+    more: dict[str, Any] = {
+        "n": None,
+        "guaranteed": False,
+        "started_at": AT - 0.123456,
+        "runtime": 0.1,
+        "progress": told,
+    }
+    for task_id, batches in (("once", 1), ("twice", 2)):
+        published = Fact(
+            Kind.PUBLISHED, task_id, AT - 1, task="x", queue="q", arguments='[[1, "é\\n"], {}]', published=AT - 1
+        )
+        facts = [published, fact(task_id=task_id, published=AT - 1, **more)]
+        for number in range(batches):
+            record_facts(facts if batches == 1 else [facts[number]])
+    once, twice = Run.objects.filter(guaranteed=False).order_by("task_id").values()
+    apart = {"id", "task_id"}
+    assert {k: v for k, v in once.items() if k not in apart} == {k: v for k, v in twice.items() if k not in apart}
+    stored = Run.objects.get(task_id="once")
+    assert (stored.progress, stored.state, stored.attempt) == (told, State.SUCCEEDED, 1)
+    assert stored.started_at == datetime.fromtimestamp(AT - 0.123456, UTC)
+    assert (
+        Run.objects.filter(started_at=stored.started_at, finished_at__lte=datetime.fromtimestamp(AT, UTC)).count() == 2
+    )
+
+
+@pytest.fixture(scope="module")
+def redis(root: Path) -> Iterator[Redis]:
+    with own_redis(root) as client:
+        yield client
+    forget_clients()
+
+
+def test_a_saved_group_is_restored_by_the_stock_backend(redis: Redis) -> None:
+    fresh(redis)
+    members = GroupResult("g", [AsyncResult("a"), AsyncResult("b")])
+    saved = Fact(Kind.GROUP, "g", AT, result=json.dumps(members.as_tuple()))
+    for _ in range(2):
+        record_facts([saved])
+    restored = DatabaseBackend(app=current_app).restore_group("g")
+    assert (restored.id, [child.id for child in restored.results]) == ("g", ["a", "b"])
+    assert not Run.objects.exists()
+
+
+def test_what_cannot_be_recorded_is_set_aside_and_holds_nothing_up(redis: Redis, db: None) -> None:
+    fresh(redis)
+    file = {"name": "a", "path": "p", "content_type": "t", "size": -1}
+    bad: list[dict[Any, Any]] = [
+        {"f": b"\xff\xfe"},
+        {"f": "[]"},
+        {"g": "no fact"},
+        fact(n=None, guaranteed=False, task_id="bad-file", files=[file]).entry(),
+        fact(n=None, guaranteed=False, task_id="bad-time", at=1e30).entry(),
+        Fact(Kind.PUBLISHED, "bad-arguments", AT, arguments="{").entry(),
+        fact(n=None, guaranteed=False, task_id="bad-shape", files=[{"unknown": 1}]).entry(),
+    ]
+    ingest = Ingest(steady_client())
+    ingest.step(wait=0.01)
+    for number in range(40):
+        redis.xadd(FACTS_KEY, fact(n=None, guaranteed=False, task_id=f"o{number}").entry())  # type: ignore[arg-type]
+        if number % 5 == 0 and bad:
+            redis.xadd(FACTS_KEY, bad.pop())
+    for _ in range(10):
+        ingest.step(wait=0.01)
+    assert Run.objects.filter(state=State.SUCCEEDED).count() == TaskResult.objects.count() == 40
+    assert Run.objects.count() == 40
+    assert redis.xlen(FACTS_KEY) == 0
+    dead: list[dict[bytes, bytes]] = [fields for _, fields in cast("Any", redis.xrange(DEAD_KEY))]
+    assert len(dead) == 7 and all(fields[b"why"] and fields[b"id"] for fields in dead)
+    assert any(fields.get(b"f") == b"\xff\xfe" for fields in dead), "it is kept as it came"

@@ -77,6 +77,15 @@ def test_a_real_end_beats_a_provisional_one_in_both_orders() -> None:
         assert (run.state, run.provisional) == (State.SUCCEEDED, False)
 
 
+def test_lost_and_revoked_come_to_the_same_in_both_orders() -> None:
+    lost = ended("FAILURE", note=WORKER_GONE)
+    for order in itertools.permutations([ended("REVOKED", None, provisional=True), lost]):
+        run = running()
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.state, run.provisional) == (State.CANCELLED, True)
+
+
 def test_an_idempotent_job_is_put_back_after_a_loss_and_only_once_for_the_same_fact() -> None:
     run = running(task="tests.jobs_under_test.hold_again")
     lost = ended("FAILURE", note=WORKER_GONE, task="tests.jobs_under_test.hold_again")

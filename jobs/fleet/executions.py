@@ -1,0 +1,64 @@
+"""The executions of console runs that Redis still knows of: ready in a queue, taken by a worker, at work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from .beacon import read_beacons
+from .broker import ATTEMPT_HEADER, Redis, transport_option, undecoded
+from .queues import lists_of
+
+#: Messages read at once; they come whole, with whatever arguments they carry.
+_AT_ONCE = 100
+
+
+def known_executions(client: Redis, queues: Iterable[str]) -> dict[str, int]:
+    """By task id the highest execution number `n` that a message or a worker's beacon names.
+
+    It reads every message of these queues: not for a page.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    found: dict[str, int] = {}
+    for task_id, n in _executions(client, queues):
+        found[task_id] = max(n, found.get(task_id, 0))
+    return found
+
+
+def _executions(client: Redis, queues: Iterable[str]) -> Iterator[tuple[str, int]]:
+    for queue in queues:
+        for key in lists_of(queue):
+            yield from _of_list(client, key)
+    # What workers have taken and not acknowledged lies beside the queues, each message in a list of three.
+    key = str(transport_option("global_keyprefix", "")) + str(transport_option("unacked_key", "unacked"))
+    cursor = 0
+    while True:
+        cursor, pairs = undecoded(client, "HSCAN", key, cursor, "COUNT", _AT_ONCE)
+        for value in pairs.values():
+            yield from _of_message(value, nested=True)
+        if not cursor:
+            break
+    beacons, _ = read_beacons(client)
+    for beacon in beacons:
+        yield from ((task_id, n) for task_id, n in beacon.running.items() if n is not None)
+
+
+def _of_list(client: Redis, key: str) -> Iterator[tuple[str, int]]:
+    # From the end at which workers take: what comes meanwhile goes to the other one, and what is taken is seen below.
+    last = -1
+    while messages := undecoded(client, "LRANGE", key, last - _AT_ONCE + 1, last):
+        for message in messages:
+            yield from _of_message(message)
+        last -= _AT_ONCE
+
+
+def _of_message(text: bytes, *, nested: bool = False) -> Iterator[tuple[str, int]]:
+    try:
+        message: Any = json.loads(text)
+        headers = (message[0] if nested else message)["headers"]
+        yield str(headers["id"]), int(headers[ATTEMPT_HEADER]) + int(headers.get("retries") or 0)
+    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
+        return  # none of ours

@@ -1,0 +1,61 @@
+"""All that the Overview asks of Redis besides what every page asks: one round trip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .beacon import Beacon
+from .broker import Redis
+from .conditions import Judged, ask_gone, judge, judge_gone, told_gone
+from .queues import Reading, ask_queues, configured
+from .samples import LATEST_KEY, MINUTES, Latest, Series, ask_series, latest_of
+
+#: The last hour of so many queues is read; with more, of none: a part of them would tell a wrong greatest wait.
+MOST_SERIES = 50
+#: Its length, in minutes.
+MINUTES_READ = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Queues and workers at one moment.
+
+    Attributes:
+        workers: the living ones and those that went without a farewell, with their condition.
+        series: the last hour of each queue; empty where there are more than MOST_SERIES.
+    """
+
+    reading: Reading
+    latest: Latest | None
+    workers: tuple[Judged, ...]
+    series: dict[str, Series]
+
+
+def read_glance(client: Redis, beacons: Sequence[Beacon], now: float, found: Sequence[str] = ()) -> Glance:
+    """What the queues hold, who is gone, and the last hour.
+
+    Args:
+        beacons: of the workers that are alive, as of `now` on Redis' clock.
+        found: names of queues that no setting and no worker names.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    names = sorted({*configured(), *(name for beacon in beacons for name in beacon.queues)})
+    pipe = client.pipeline(transaction=False)
+    pipe.get(LATEST_KEY)
+    ask_gone(pipe)
+    series = ask_series(pipe, names if len(names) <= MOST_SERIES else (), MINUTES, MINUTES_READ, now)
+    before = len(pipe)
+    reading = ask_queues(pipe, beacons, found)
+    answers = pipe.execute()
+    told = reading(answers[before:])
+    here = {beacon.worker for beacon in beacons}
+    gone = (judge_gone(one, now) for one in told_gone(answers[1]) if one.worker not in here)
+    return Glance(
+        reading=told,
+        latest=latest_of(answers[0]),
+        workers=(*(judge(beacon, now, told) for beacon in beacons), *gone),
+        series=series(iter(answers[2:before])),
+    )

@@ -1,0 +1,201 @@
+"""Configurations under which a promise cannot be kept: each with what follows, the remedy and where the docs explain.
+
+Three look: `manage.py check` and every worker's start at the settings, the recorder at Redis, the clocks and the
+machines (it writes what it finds into Redis), and the Overview shows both.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from .beacon import Beacon
+from .broker import PREFIX, Redis
+
+logger = logging.getLogger(__name__)
+
+HAZARDS_KEY = PREFIX + "hazards"
+#: What the recorder found is believed for so long, in seconds.
+BELIEVED = 120
+#: Two clocks further apart than this are told, in seconds.
+MAX_SKEW = 5.0
+#: The first release in which a worker does not stay silent after Redis was away.
+OLDEST = (5, 7)
+DOCS = "docs/guarantees.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Hazard:
+    """One unsafe configuration.
+
+    Attributes:
+        id: of the system check, too.
+        tone: bad where accepted runs may be lost or doubled, warn where recovery is slower or less is promised.
+        section: the heading in docs/guarantees.md that explains it.
+    """
+
+    id: str
+    tone: str
+    fact: str
+    consequence: str
+    remedy: str
+    section: str
+
+    @property
+    def where(self) -> str:
+        """Where one reads more: completes the remedy."""
+        return f"{self.remedy} See {DOCS}, “{self.section}”."
+
+
+def of_settings() -> list[Hazard]:
+    """What this process can tell by its own settings and packages; asks nobody."""
+    found = []
+    old = [f"{name} {number}" for name, number in _versions().items() if _number(number) < OLDEST]
+    if old:
+        found.append(
+            Hazard(
+                "jobs.E012",
+                "bad",
+                f"{' and '.join(old)} is installed.",
+                "Workers of that release may stay silent after Redis was away, and queued runs wait for a restart.",
+                "Install celery and kombu 5.7 or later.",
+                "Releases",
+            )
+        )
+    if settings.DEBUG and settings.ENVIRONMENT_LABEL.casefold() != "local":
+        found.append(
+            Hazard(
+                "jobs.W010",
+                "bad",
+                f"DEBUG is on in the environment {settings.ENVIRONMENT_LABEL}.",
+                "Error pages show settings and arguments to whoever meets them, and the processes' memory grows.",
+                "Set DEBUG=off.",
+                "Settings",
+            )
+        )
+    if _open_to_all(settings.REDIS_URL):
+        found.append(
+            Hazard(
+                "jobs.W011",
+                "bad",
+                "Redis is on another machine, and REDIS_URL has no password.",
+                "Whoever reaches it can put messages into the queues: workers would run them without a record.",
+                "Give Redis a password (requirepass or an ACL user) and write redis://user:password@host:6379/0.",
+                "Redis",
+            )
+        )
+    return found
+
+
+def of_redis(client: Redis) -> list[Hazard]:
+    """What Redis says of its own memory and disk.
+
+    Raises:
+        RedisError: Redis did not answer.
+    """
+    said = {**client.info("memory"), **client.info("persistence")}
+    found = []
+    policy = said.get("maxmemory_policy", "noeviction")
+    if policy != "noeviction":
+        found.append(
+            Hazard(
+                "jobs.W020",
+                "bad",
+                f"Redis throws away keys when its memory is full ({policy}).",
+                "Messages and facts vanish without an error: runs are published again late, and ends may be unknown.",
+                "Set maxmemory-policy noeviction.",
+                "Redis",
+            )
+        )
+    if not said.get("aof_enabled", 1):
+        found.append(
+            Hazard(
+                "jobs.W021",
+                "warn",
+                "Redis keeps no append-only file.",
+                "When it restarts, what workers have finished and nobody has recorded yet is told as lost.",
+                "Set appendonly yes and appendfsync everysec.",
+                "Redis",
+            )
+        )
+    return found
+
+
+def of_clocks(ahead: Mapping[str, float]) -> list[Hazard]:
+    """Whose clock differs from the database's by more than MAX_SKEW.
+
+    Args:
+        ahead: by name, how many seconds that clock is ahead of the database's.
+    """
+    wrong = {name: seconds for name, seconds in sorted(ahead.items()) if abs(seconds) > MAX_SKEW}
+    if not wrong:
+        return []
+    told = ", ".join(f"{name} {abs(s):,.0f} s {'ahead' if s > 0 else 'behind'}" for name, s in wrong.items())
+    return [
+        Hazard(
+            "jobs.W022",
+            "warn",
+            f"Clocks differ from the database's: {told}.",
+            "Runs still execute once, but times, durations and the pause before an automatic retry are wrong.",
+            "Let every machine keep its time by NTP.",
+            "Clocks",
+        )
+    ]
+
+
+def of_machines(beacons: Iterable[Beacon], own: str) -> list[Hazard]:
+    """SQLite with workers on other machines than this one: a file cannot be shared over a network safely."""
+    elsewhere = sorted(beacon.worker for beacon in beacons if beacon.machine and beacon.machine != own)
+    if not elsewhere or "sqlite" not in settings.DATABASES["default"]["ENGINE"]:
+        return []
+    return [
+        Hazard(
+            "jobs.W023",
+            "bad",
+            f"The database is SQLite, and {', '.join(elsewhere)} is on another machine than the recorder.",
+            "Its file is not safe over a network: claims may be lost or made twice, and the file may break.",
+            "Move to PostgreSQL (DATABASE_URL), or keep all workers on one machine.",
+            "Database",
+        )
+    ]
+
+
+def tell(hazards: Iterable[Hazard], client: Redis) -> None:
+    """Write what was found for the pages."""
+    client.set(HAZARDS_KEY, json.dumps([asdict(hazard) for hazard in hazards]), ex=BELIEVED)
+
+
+def told(text: str | None) -> tuple[Hazard, ...]:
+    """What `tell` wrote; nothing where it is too old, or of another release."""
+    try:
+        return tuple(Hazard(**values) for values in json.loads(text or "[]"))
+    except (TypeError, ValueError):
+        return ()
+
+
+def warn_of_settings(**_: object) -> None:
+    """Say in the log at a process's start what is unsafe."""
+    for hazard in of_settings():
+        logger.warning("%s: %s %s %s", hazard.id, hazard.fact, hazard.consequence, hazard.where)
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("celery", "kombu")}
+
+
+def _number(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+
+
+def _open_to_all(url: str) -> bool:
+    """Whether Redis is reached over a network without a password."""
+    if not url.startswith(("redis://", "rediss://")):
+        return False
+    parts = urlsplit(url)
+    return parts.hostname not in {"localhost", "127.0.0.1", "::1", None} and not parts.password

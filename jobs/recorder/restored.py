@@ -1,0 +1,168 @@
+"""A database that was restored from a backup does not know what has run since; Redis still knows a part of it.
+
+The books bear a mark that is renewed in the database first and in Redis after it: only a database that went back in
+time bears an older one than Redis. Then nothing is published before each run that was open at the backup is settled:
+
+1. Redis holds its result: that is what became of it.
+2. Redis holds a message of it, or a worker has it: it goes on from there.
+3. Otherwise it has run, or its message is lost, and nobody knows which: told as lost, and started again only if its job
+   may be.
+
+Redis forgotten along with the database leaves no mark, and nobody notices.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from celery import current_app
+from celery import states as celery_states
+from celery.app.task import Context
+from django.db.models import Q
+
+from jobs.fleet.broker import ATTEMPT_HEADER, PREFIX
+from jobs.fleet.executions import known_executions
+from jobs.ledger import leases
+from jobs.models import Lease, Run
+from jobs.pipeline.backend import fact_of
+from jobs.pipeline.facts import Fact, Kind
+from jobs.states import ACTIVE, State
+
+from .merge import RESTORED
+from .record import record_facts
+
+logger = logging.getLogger(__name__)
+
+MARK_KEY = PREFIX + "books"
+_NAME = "books"
+RENEW_EVERY = 2.0
+#: What PostgreSQL may lose at a crash with `synchronous_commit` off, in seconds, and somewhat more.
+_CRASH = 3.0
+_BATCH = 500
+
+
+class Books:
+    """Keeps the mark, and settles what was open when the database turns out to be restored. One a leading recorder."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        self._looked_at: float | None = None
+
+    def look(self) -> int:
+        """Compare the marks and renew them, every RENEW_EVERY seconds; the number of runs settled.
+
+        Call it before anything is published.
+
+        Raises:
+            RedisError, DatabaseError: nothing may be published before the next call has looked.
+        """
+        if self._looked_at is not None and time.monotonic() - self._looked_at < RENEW_EVERY:
+            return 0
+        settled = 0
+        mark = _number(self._client.get(MARK_KEY))
+        ours = Lease.objects.filter(name=_NAME).values_list("renewed_at", flat=True).first()
+        if mark is not None and (ours is None or ours.timestamp() < mark - _CRASH):
+            settled = self._settle(datetime.fromtimestamp(mark, UTC), ours)
+        now = leases.database_now()
+        values = {"holder": _NAME, "since": now, "renewed_at": now, "expires_at": now}
+        Lease.objects.update_or_create(name=_NAME, defaults=values)
+        self._client.set(MARK_KEY, repr(now.timestamp()))
+        self._looked_at = time.monotonic()
+        return settled
+
+    def forget(self) -> None:
+        """Look again before the next publish; call it after an outage and on becoming leader."""
+        self._looked_at = None
+
+    def _settle(self, until: datetime, since: datetime | None) -> int:
+        logger.error(
+            "The database is as it was %s, Redis knows of %s: it was restored. What was open then is settled first.",
+            since or "before the console ran",
+            until,
+        )
+        open_then = Run.objects.filter(
+            Q(not_before__isnull=True) | Q(not_before__lte=until) | ~Q(state=State.WAITING),
+            guaranteed=True,
+            state__in=ACTIVE,
+            accepted_at__lte=until,
+        )
+        queues = open_then.order_by().values_list("queue", flat=True).distinct()
+        known = known_executions(self._client, [queue for queue in queues if queue])
+        settled, last = 0, 0
+        while runs := list(open_then.filter(pk__gt=last).order_by("pk")[:_BATCH]):
+            settled += self._settle_some(runs, known)
+            last = runs[-1].pk
+        logger.error("%s runs that were open at the backup are settled.", settled)
+        return settled
+
+    def _settle_some(self, runs: Sequence[Run], known: dict[str, int]) -> int:
+        results = dict(_results(run.task_id for run in runs))
+        facts: list[Fact] = []
+        for run in runs:
+            if (meta := results.get(run.task_id)) is not None:
+                facts.append(_told_by(run, meta))
+            elif run.task_id not in known:
+                facts.append(_unknown(run))
+            elif known[run.task_id] > run.attempt + 1:
+                # An automatic retry: the executions before it were made after the backup.
+                n = known[run.task_id]
+                Run.objects.filter(pk=run.pk).update(attempt=n - 1, retries=max(run.retries, n - 1 - run.attempt))
+        record_facts(facts)
+        return len(facts)
+
+
+def _results(task_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The results that Redis still has, of those that have ended."""
+    ids = list(task_ids)
+    backend: Any = current_app.backend
+    for task_id, payload in zip(ids, backend.mget([backend.get_key_for_task(one) for one in ids]), strict=True):
+        if payload:
+            meta = backend.decode(payload)
+            if meta.get("status") in celery_states.READY_STATES:
+                yield task_id, meta
+
+
+def _told_by(run: Run, meta: dict[str, Any]) -> Fact:
+    retries = int(meta.get("retries") or 0)
+    request = Context(
+        {
+            "id": run.task_id,
+            "task": meta.get("name") or run.task_name,
+            "hostname": meta.get("worker") or "",
+            "retries": retries,
+            # Of an idempotent run that was started again n is higher than this; nobody has kept it.
+            ATTEMPT_HEADER: max(run.attempt, 1 + retries) - retries,
+        }
+    )
+    fact = fact_of(run.task_id, meta.get("result"), str(meta["status"]), meta.get("traceback"), request)
+    if done := meta.get("date_done"):
+        fact.at = datetime.fromisoformat(done).timestamp()
+    return fact
+
+
+def _unknown(run: Run) -> Fact:
+    return Fact(
+        Kind.ENDED,
+        run.task_id,
+        time.time(),
+        n=run.attempt if run.state == State.RUNNING else run.attempt + 1,
+        task=run.task_name,
+        guaranteed=True,
+        state=celery_states.FAILURE,
+        worker=run.worker,
+        note=RESTORED,
+        error_type="DatabaseRestored",
+        error_message="The database was restored from a backup; nobody knows whether this has run since.",
+    )
+
+
+def _number(text: Any) -> float | None:
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return None

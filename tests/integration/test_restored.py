@@ -1,0 +1,132 @@
+"""A database that went back in time: what Redis still knows is used, and what nobody knows is not run blindly again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import current_app
+from celery.app.task import Context
+from django.utils import timezone
+from redis import Redis
+
+from jobs.fleet.broker import FACTS_KEY, steady_client
+from jobs.models import Lease, Run
+from jobs.recorder.dispatch import Dispatcher
+from jobs.recorder.restored import MARK_KEY
+from jobs.states import State
+from tests import jobs_under_test as under_test
+from tests.integration.own_redis import fresh, own_redis
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Redis]:
+    with own_redis(root) as client:
+        yield client
+
+
+@pytest.fixture
+def dispatcher(server: Redis, db: None) -> Dispatcher:
+    """It has looked once, so that both sides bear a mark."""
+    fresh(server)
+    dispatcher = Dispatcher(current_app, steady_client())
+    dispatcher.step()
+    return dispatcher
+
+
+def run_of(task_id: str, name: str = under_test.add.name, **values: object) -> Run:
+    past = timezone.now() - timedelta(minutes=10)
+    given = {"state": State.QUEUED, "guaranteed": True, "task_name": name, "queue": "default", "accepted_at": past}
+    return Run.objects.create(
+        task_id=task_id, **{**given, "arguments": "[[], {}]", "published_at": past, "publish_after": past, **values}
+    )
+
+
+def restore(dispatcher: Dispatcher) -> None:
+    """Five minutes back, as the database after it tells."""
+    back = timezone.now() - timedelta(minutes=5)
+    Lease.objects.filter(name="books").update(renewed_at=back)
+    dispatcher.recover()
+
+
+def after(task_id: str) -> tuple[str, int, str]:
+    run = Run.objects.get(task_id=task_id)
+    return run.state, run.attempt, run.state_note
+
+
+def test_what_ended_after_the_backup_is_told_by_its_result(dispatcher: Dispatcher, server: Redis) -> None:
+    for task_id in ("well", "badly"):
+        run_of(task_id)
+    request = Context({"id": "well", "task": under_test.add.name, "hostname": "w@1", "retries": 1, "run_attempt": 1})
+    current_app.backend.mark_as_done("well", 42, request=request)
+    request = Context({"id": "badly", "task": under_test.add.name, "hostname": "w@1", "retries": 0, "run_attempt": 1})
+    current_app.backend.mark_as_failure("badly", ValueError("no"), traceback="Traceback …", request=request)
+    server.delete(FACTS_KEY)  # they were recorded, in the database that is gone
+
+    restore(dispatcher)
+    assert dispatcher.step() == 0, "nothing is published again"
+    assert after("well") == ("succeeded", 2, "") and after("badly")[:2] == ("failed", 1)
+    run = Run.objects.get(task_id="badly")
+    assert (run.error_type, run.error_message, run.worker) == ("ValueError", "no", "w@1")
+    assert run.attempts.get().traceback == "Traceback …"
+
+
+def test_what_nobody_knows_is_lost_and_only_an_idempotent_job_starts_again(
+    dispatcher: Dispatcher, server: Redis
+) -> None:
+    run_of("once")
+    run_of("at work", state=State.RUNNING, attempt=1, publish_after=None)
+    run_of("again", under_test.hold_again.name)
+
+    restore(dispatcher)
+    assert dispatcher.step() == 1
+    assert after("once") == ("lost", 1, "database restored")
+    assert after("at work") == ("lost", 1, "database restored")
+    assert after("again")[:2] == ("queued", 1), "its next execution has another number"
+    assert server.llen("default") == 1
+
+
+def test_what_is_still_in_redis_goes_on(dispatcher: Dispatcher, server: Redis) -> None:
+    run_of("waits", state=State.ACCEPTED, published_at=None)
+    run_of("taken", state=State.ACCEPTED, published_at=None)
+    run_of("retries", state=State.ACCEPTED, published_at=None, attempt=1, retries=1)
+    assert dispatcher.step() == 3
+    messages: list[Any] = server.lrange("default", 0, -1)
+    message = next(text for text in messages if b'"taken"' in text)
+    server.lrem("default", 1, message)
+    server.hset("unacked", "tag", b"[" + message + b', "default", "default"]')
+    Run.objects.filter(task_id="retries").update(attempt=0, retries=0)
+
+    restore(dispatcher)
+    dispatcher.step()
+    assert [after(one)[:2] for one in ("waits", "taken", "retries")] == [("queued", 0), ("queued", 0), ("queued", 1)]
+    assert Run.objects.get(task_id="retries").retries == 1
+
+
+def test_what_came_later_or_is_not_due_is_left_alone(dispatcher: Dispatcher) -> None:
+    run_of("new", state=State.ACCEPTED, published_at=None, accepted_at=timezone.now() + timedelta(seconds=2))
+    run_of("later", state=State.WAITING, not_before=timezone.now() + timedelta(hours=1), publish_after=None)
+    run_of("over", state=State.SUCCEEDED, attempt=1)
+    run_of("observed", guaranteed=False)
+    restore(dispatcher)
+    dispatcher.step()
+    assert {one: after(one)[0] for one in ("new", "later", "over", "observed")} == {
+        "new": "queued",
+        "later": "waiting",
+        "over": "succeeded",
+        "observed": "queued",
+    }
+
+
+def test_a_database_that_was_not_restored_is_left_alone(dispatcher: Dispatcher, server: Redis) -> None:
+    run_of("once", state=State.RUNNING, attempt=1, publish_after=None)
+    dispatcher.recover()
+    dispatcher.step()
+    assert after("once")[0] == "running"
+    server.delete(MARK_KEY)
+    restore(dispatcher)
+    dispatcher.step()
+    assert after("once")[0] == "running", "an emptied Redis knows of nothing"
