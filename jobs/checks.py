@@ -11,6 +11,7 @@ from django.core.checks import CheckMessage, Error, Warning, register
 
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs
+from jobs.fleet.hazards import of_settings
 from jobs.pipeline.backend import RecordingBackend
 from jobs.pipeline.task import ConsoleTask
 
@@ -80,6 +81,17 @@ def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+@register("jobs")
+def check_hazards(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Settings and packages under which a promise cannot be kept; the recorder looks at the rest."""
+    return [
+        (Error if hazard.id.startswith("jobs.E") else Warning)(
+            f"{hazard.fact} {hazard.consequence}", hint=hazard.where, id=hazard.id
+        )
+        for hazard in of_settings()
+    ]
 
 
 def _wrong_with(job: Job) -> Iterator[CheckMessage]:

@@ -65,6 +65,7 @@ class Job:
         targets: tells what a run with these typed values would touch; called with the values by parameter name.
         runbook: what to do when it fails.
         listed: shown on the Jobs page.
+        fingerprint: what all its failures are, whatever they say; "" leaves that to each of them.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Job:
     targets: Callable[..., Targets] | None = None
     runbook: str = ""
     listed: bool = True
+    fingerprint: str = ""
 
 
 _declared: dict[str, Job] = {}
@@ -103,6 +105,7 @@ def job(
     check: Callable[..., None] | None = None,
     runbook: str = "",
     listed: bool = True,
+    fingerprint: str = "",
     **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """Declare a function as a Celery task and as a job that staff may start.
@@ -124,6 +127,7 @@ def job(
             type hint can say, such as an end before its start.
         runbook: plain text.
         listed: False keeps it off the Jobs page.
+        fingerprint: puts all its failures into one group; an exception with an attribute `fingerprint` goes before.
         options: what `celery.shared_task` takes, for instance `time_limit`, `bind`, `autoretry_for`.
 
     Returns:
@@ -156,6 +160,7 @@ def job(
             parameters=parameters,
             why_not=why_not,
             listed=listed,
+            fingerprint=fingerprint,
         )
         declare_task: Any = shared_task(name=name, **options)
         return declare_task(function)

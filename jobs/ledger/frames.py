@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 
 #: What `jobs.pipeline.facts.cut` leaves where it took something out.
 CUT = "… cut …"
+#: The link of an exception from which the next one was raised.
+DIRECT_CAUSE = "Its direct cause"
 _HEAD = "Traceback (most recent call last):"
 _LINKS = {
     "During handling of the above exception, another exception occurred:": "It happened while this was handled",
-    "The above exception was the direct cause of the following exception:": "Its direct cause",
+    "The above exception was the direct cause of the following exception:": DIRECT_CAUSE,
 }
 _MEMBER = "One of them"
 _FILE = re.compile(r'\s*File "([^"]*)", line (\d{1,9})(?:, in (.*))?$')

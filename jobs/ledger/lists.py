@@ -14,13 +14,13 @@ from .run_counts import running_count as running_count
 from .run_query import NEWEST_FIRST
 from .run_query import RunQuery as RunQuery
 from .run_slices import RunLine as RunLine
-from .run_slices import line_of, run_slice
+from .run_slices import line_of, listed, run_slice
 
 
 def running_lines(*, limit: int) -> tuple[RunLine, ...]:
     """The runs that have been running longest."""
-    found = Run.objects.filter(state=State.RUNNING).select_related("retry_of").order_by("claimed_at", "id")
-    return tuple(line_of(run) for run in found.defer("arguments", "retry_of__arguments")[:limit])
+    found = Run.objects.filter(state=State.RUNNING).order_by("claimed_at", "id")
+    return tuple(line_of(run) for run in listed(found)[:limit])
 
 
 def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:
@@ -35,8 +35,8 @@ def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:
 def runs_of_object(obj: Model, *, limit: int) -> tuple[RunLine, ...]:
     """The newest runs that are about `obj`. One query."""
     about = RunObject.objects.filter(model=obj._meta.label_lower, key=str(obj.pk)).order_by("-run_id")
-    found = Run.objects.filter(pk__in=about.values("run_id")[:limit]).select_related("retry_of").order_by("-id")
-    return tuple(line_of(run) for run in found.defer("arguments", "retry_of__arguments"))
+    found = Run.objects.filter(pk__in=about.values("run_id")[:limit]).order_by("-id")
+    return tuple(line_of(run) for run in listed(found))
 
 
 def was_started(nonce: str) -> bool:

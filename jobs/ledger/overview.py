@@ -1,90 +1,91 @@
-"""Nouns for the Overview: its figures in one statement and its short lists in another, at any length of the history."""
+"""Nouns for the Overview: its figures, as parts of the one statement that reads the page."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
-from django.db import connection
-from django.db.models import QuerySet
-from django.db.models.expressions import RawSQL
-
-from jobs.models import Run
 from jobs.states import State
 
+from .needing_action import needing_action
 from .run_query import RunQuery, pool_of
-from .run_slices import RunLine, line_of
+from .together import Part, Told, number_of, numbers_since, rows_of
 
-Sql = tuple[str, tuple[Any, ...]]
+#: The small pictures have a point for each of so many hours.
+HOURS = 24
+DAY = timedelta(hours=HOURS)
+#: So many groups are told at most, those that failed last.
+MOST_GROUPS = 30
+_RAN, _BAD = "ran", ("failed", "lost")
+_NOW = {"running": State.RUNNING, "queued": State.QUEUED, "accepted": State.ACCEPTED}
+
+
+@dataclass(frozen=True, slots=True)
+class ByHour:
+    """Runs asked for within the last 24 hours.
+
+    Attributes:
+        total: counted up to one more than the cap.
+        hours: of each hour, oldest first; None for the hours that counting did not reach.
+    """
+
+    total: int
+    hours: tuple[int | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """How many runs there are; each number stops at one more than `cap`.
+    """How many runs there are; each number stops at one more than the cap.
 
     Attributes:
-        ran: asked for within the last 24 hours.
-        failed, lost: asked for since midnight.
+        bad: failed or lost.
+        needing_action: groups of failures; `hurting`: failures of those groups that no success has healed.
     """
 
-    ran: int
-    failed: int
-    lost: int
+    ran: ByHour
+    bad: ByHour
     running: int
     queued: int
     accepted: int
-    cap: int
+    needing_action: int
+    hurting: int
 
 
-def figures(now: datetime, midnight: datetime, *, cap: int) -> Figures:
-    """Count them. One statement."""
-    asked = {
-        "ran": RunQuery(since=now - timedelta(hours=24)),
-        "failed": RunQuery(state=State.FAILED, since=midnight),
-        "lost": RunQuery(state=State.LOST, since=midnight),
-        "running": RunQuery(state=State.RUNNING),
-        "queued": RunQuery(state=State.QUEUED),
-        "accepted": RunQuery(state=State.ACCEPTED),
-    }
-    parts = [_counted(name, pool_of(query).from_place(None).values("id")[: cap + 1]) for name, query in asked.items()]
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(sql for sql, _ in parts), [value for _, values in parts for value in values])
-        return Figures(**dict(cursor.fetchall()), cap=cap)
+def figure_parts(now: datetime, *, cap: int) -> list[Part]:
+    """What to ask for `figures_of`, and the rows of the groups that need action, under "groups"."""
+    begins = [now - DAY + timedelta(hours=hour) for hour in range(HOURS)]
+    lists = {_RAN: RunQuery(since=begins[0])}
+    lists |= {name: RunQuery(state=State(name), since=begins[0]) for name in _BAD}
+    groups = needing_action(now)
+    parts = [rows_of("groups", groups.order_by("-last_seen", "-id"), MOST_GROUPS)]
+    for name, query in lists.items():
+        found = pool_of(query).from_place(None).values("accepted_at")[: cap + 1]
+        parts.append(numbers_since(name, found, "accepted_at", begins))
+    for name, state in _NOW.items():
+        parts.append(number_of(name, pool_of(RunQuery(state=state)).from_place(None).values("id")[: cap + 1]))
+    needing = groups.values("pk", "hurting")[: cap + 1]
+    parts += [number_of("needing_action", needing), number_of("hurting", needing, "SUM(hurting)")]
+    return parts
 
 
-def _counted(name: str, runs: QuerySet[Run, Any]) -> Sql:
-    sql, values = runs.query.sql_with_params()
-    return f"SELECT %s, COUNT(*) FROM ({sql}) counted", (name, *values)  # noqa: S608 - from the ORM
+def figures_of(told: Mapping[str, Sequence[Told]], *, cap: int) -> Figures:
+    """The figures out of the answers."""
+    single = {name: told[name][0].number for name in (*_NOW, "needing_action", "hurting")}
+    return Figures(
+        ran=_by_hour(told.get(_RAN, ()), cap),
+        bad=_by_hour([row for name in _BAD for row in told.get(name, ())], cap),
+        **single,
+    )
 
 
-@dataclass(frozen=True, slots=True)
-class Lines:
-    """The runs that have been running longest, and the newest that went wrong."""
-
-    running: tuple[RunLine, ...]
-    troubled: tuple[RunLine, ...]
-
-
-def overview_lines(midnight: datetime, *, running: int, troubled: int) -> Lines:
-    """At most `running` and `troubled` runs; those that went wrong were asked for since midnight. One statement."""
-    chosen = [Run.objects.filter(state=State.RUNNING).order_by("claimed_at", "id").values("id")[:running]]
-    for state in (State.FAILED, State.LOST):
-        chosen.append(pool_of(RunQuery(state=state, since=midnight)).from_place(None).values("id")[:troubled])
-    # Not an OR of three conditions, for which PostgreSQL reads the whole table.
-    found = Run.objects.filter(pk__in=RawSQL(*_united(chosen)))  # noqa: S611 - from the ORM
-    runs = tuple(found.select_related("retry_of").defer("arguments", "retry_of__arguments"))
-    bad = sorted((run for run in runs if run.state != State.RUNNING), key=lambda run: run.accepted_at, reverse=True)
-    now = sorted((run for run in runs if run.state == State.RUNNING), key=_began)
-    return Lines(tuple(map(line_of, now)), tuple(map(line_of, bad[:troubled])))
-
-
-def _began(run: Run) -> datetime:
-    return run.claimed_at or run.started_at or run.accepted_at
-
-
-def _united(queries: Iterable[QuerySet[Run, Any]]) -> Sql:
-    parts = [query.query.sql_with_params() for query in queries]
-    sql = " UNION ALL ".join(f"SELECT * FROM ({part}) part" for part, _ in parts)  # noqa: S608 - from the ORM
-    return sql, tuple(value for _, values in parts for value in values)
+def _by_hour(rows: Sequence[Told], cap: int) -> ByHour:
+    hours: list[int | None] = [0] * HOURS
+    for row in rows:
+        hours[row.place] = (hours[row.place] or 0) + row.number
+    total = sum(row.number for row in rows)
+    if total > cap and rows:
+        # The newest were counted: the oldest hour among them is not whole, and those before it are not known.
+        reached = min(row.place for row in rows)
+        hours[: reached + 1] = [None] * (reached + 1)
+    return ByHour(total, tuple(hours))

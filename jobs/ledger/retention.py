@@ -29,6 +29,7 @@ from jobs.storage import console_storage
 
 from .audit import Actor, Subject, record
 from .keeping import Keeping
+from .old_failures import forget_failures
 from .verbs import PRUNE, require
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def prune(actor: Actor, *, keeping: Keeping | None = None, deadline: float | Non
         work.forget(now - keeping.runs)
     if keeping.longest is not None:
         forget_old_groups(now - keeping.longest)
+    forget_failures(now, keeping.longest)
     done = work.done
     if done.runs or done.results:
         counts = {state.value: number for state, number in sorted(done.runs.items())}

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from django.db import connection
@@ -67,7 +68,8 @@ def run_counts(
         # A page that begins at the top and holds all that was found has counted already.
         counted = shown is not None and shown.cut_short and query.state is None and place is None and not backwards
         parts += [] if counted else [_by_state(pool)]
-        parts += [_seen(pool)] if by_index or not counted else []
+        # Where every run of the pool matches, as many were seen as are counted.
+        parts += [_seen(pool)] if by_index or (pool.rest and not counted) else []
     else:
         for state in State:
             one = RunQuery(state=state, since=query.since, until=query.until)
@@ -79,7 +81,8 @@ def run_counts(
     if counted and shown is not None:
         counts = Counter(line.run.state for line in shown.lines)
     figures = {kind: (name, number) for kind, name, number in rows if kind in {_SEEN, _RUNNING, _END}}
-    partial = pool is not None and _SEEN in figures and figures[_SEEN][1] >= pool.size
+    seen = figures[_SEEN][1] if _SEEN in figures else 0 if counted else counts.total()
+    partial = pool is not None and seen >= pool.size
     end = None
     if shown is not None and _END in figures and (partial or not by_index):
         end = Place(moment_of_text(figures[_END][0]), figures[_END][1])
@@ -100,6 +103,8 @@ def _read(parts: Sequence[Sql]) -> list[Row]:
         return [(str(kind), str(name), int(number)) for kind, name, number in cursor.fetchall()]
 
 
+# Most pages ask for the same ones; to write them anew would take longer than to run them.
+@lru_cache(maxsize=64)
 def _capped(query: RunQuery, cap: int, kind: str, name: str) -> Sql:
     """One row: how many runs there are; one more than the cap means "more than that"."""
     runs = pool_of(query).from_place(None).values("id")[: cap + 1]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Case, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
@@ -16,6 +19,7 @@ from jobs.states import State
 
 from .based_on import BasedOn, based_on
 from .family import MEMBERS_SHOWN
+from .needing_action import needing_action
 from .nested import CountOf, RowsOf, rows_of
 from .shown_arguments import shown_arguments
 
@@ -49,7 +53,8 @@ class RunPage:
         older, newer: ids of this task's runs before and after this one; "" where there is none.
         objects: the first OBJECTS_SHOWN of what it is about; `more_objects` counts the others.
         based_on: None where the form was not filled from another run.
-        running: how many runs are running, counted up to one more than was asked for.
+        retry: the newest run by which staff retried it, with what a mark says of it: who, when, its state.
+        running, needing_action: runs and groups of failures, counted up to one more than was asked for.
     """
 
     run: Run
@@ -64,13 +69,15 @@ class RunPage:
     more_objects: int
     based_on: BasedOn | None
     running: int
+    needing_action: int
+    retry: Run | None = None
 
 
 def run_page(task_id: str, *, running_cap: int = 0) -> RunPage | None:
     """The run `task_id` with what stands beside it; None when there is no such run. One query.
 
     Args:
-        running_cap: also count the runs that are running, up to one more than this.
+        running_cap: also count what the badges tell, up to one more than this.
     """
     base = Run.objects.filter(task_id=task_id).values("based_on")[:1]
     found = {run.task_id: run for run in _beside(Q(task_id=task_id) | Q(task_id=Subquery(base)), running_cap)}
@@ -95,7 +102,22 @@ def run_page(task_id: str, *, running_cap: int = 0) -> RunPage | None:
         more_objects=run.objects_kept - len(objects),
         based_on=based_on(run, found.get(run.based_on), job),
         running=run.running_now,
+        needing_action=run.needing,
+        retry=_retry(run.newest_retry),
     )
+
+
+def _retry(found: list[dict[str, Any]] | None) -> Run | None:
+    for values in found or ():
+        moments = {name: _moment(values[name]) for name in ("accepted_at", "finished_at")}
+        return Run(**{**values, **moments})
+    return None
+
+
+def _moment(text: str | None) -> datetime | None:
+    """A moment as the database writes it into JSON: SQLite in UTC without saying so."""
+    moment = parse_datetime(text) if text else None
+    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _beside(which: Q, running_cap: int) -> QuerySet[Run]:
@@ -108,7 +130,8 @@ def _beside(which: Q, running_cap: int) -> QuerySet[Run]:
     running = Run.objects.filter(state=State.RUNNING).order_by()
     log = RunLog.objects.filter(run=mine).values("written")[:1]
     events = AuditEvent.objects.filter(object_type="run", object_id=OuterRef("task_id")).order_by()
-    found = Run.objects.filter(which).select_related("retry_of").defer("retry_of__arguments").order_by()
+    beside = Run.objects.filter(which).select_related("retry_of", "failure_group")
+    found = beside.defer("retry_of__arguments").order_by()
     return found.annotate(root=Coalesce("root_id", "task_id")).annotate(
         lines=Coalesce(Subquery(log), 0),
         attempts_kept=Coalesce(_last_number(mine), 0),
@@ -124,7 +147,11 @@ def _beside(which: Q, running_cap: int) -> QuerySet[Run]:
         ),
         its_objects=RowsOf(objects.order_by("pk")[:OBJECTS_SHOWN], "id", "model", "key", "label"),
         objects_kept=CountOf(objects),
+        newest_retry=RowsOf(
+            retries.order_by("-pk")[:1], "id", "task_id", "state", "actor_label", "accepted_at", "finished_at"
+        ),
         running_now=CountOf(running[: running_cap + 1]) if running_cap else Value(0),
+        needing=CountOf(needing_action(timezone.now())[: running_cap + 1]) if running_cap else Value(0),
     )
 
 

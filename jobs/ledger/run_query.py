@@ -11,13 +11,15 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import BooleanField, CharField, DateTimeField, F, Func, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, DateTimeField, F, Func, Q, QuerySet, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThan, LessThan
 
 from jobs.models import Run
 from jobs.states import Source, State
+
+from .slices import begins_with, only
 
 #: Runs that are looked at when no index answers the whole question.
 WINDOW = 10_000
@@ -63,6 +65,7 @@ class RunQuery:
         since, until: when it was asked for; the end does not belong to it.
         id_prefix: how its id begins.
         words: text of its arguments, in any case, or its whole id.
+        failure_group_id: the failures that it is like.
     """
 
     state: State | None = None
@@ -72,6 +75,7 @@ class RunQuery:
     queue: str = ""
     worker: str = ""
     schedule_id: int | None = None
+    failure_group_id: int | None = None
     source: Source | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -92,6 +96,7 @@ class RunQuery:
         """What narrows it besides time and id; the one that leads is first: usually the one with the fewest runs."""
         common_state = self.state == State.SUCCEEDED
         found = (
+            _equal("failure_group_id", self.failure_group_id),
             _equal("schedule_id", self.schedule_id),
             _equal("actor_id", self.actor_id),
             None if common_state else _equal("state", self.state),
@@ -175,15 +180,16 @@ def pool_of(query: RunQuery) -> Pool:
     """The runs that `query` is looked for among."""
     conditions = query.conditions
     if query.id_prefix:
-        return Pool("id_prefix", _with_prefix(query.id_prefix), _all(query.period, conditions), WINDOW, by_time=False)
+        runs = Run.objects.filter(begins_with("task_id", query.id_prefix))
+        return Pool("id_prefix", runs, _all(query.period, conditions), WINDOW, by_time=False)
     size = SEARCHED if query.words and not search_is_indexed() else WINDOW
     runs = Run.objects.filter(query.period)
     if not conditions or (first := conditions[0]).lead is None:
         return Pool("", runs, _all(Q(), conditions), size)
     rest = _all(first.rest, conditions[1:])
-    if first.wanted is not None and connection.vendor == "postgresql":
-        return Pool(first.name, runs.filter(_Only(F(first.name), Value(first.wanted))), rest, size, order=first.name)
-    return Pool(first.name, runs.filter(first.lead), rest, size)
+    if first.wanted is None:
+        return Pool(first.name, runs.filter(first.lead), rest, size)
+    return Pool(first.name, runs.filter(only(first.name, first.wanted)), rest, size, order=first.name)
 
 
 def for_counting(pool: Pool) -> Pool:
@@ -205,8 +211,12 @@ def _all(rest: Q, conditions: tuple[Condition, ...]) -> Q:
 
 def _words(words: str) -> Q:
     found = Q(summary__icontains=words)
-    # Several words are no id; the second comparison is a quarter of the time of a search without an index.
-    return found if " " in words else found | Q(task_id=words)
+    if " " in words:  # no id
+        return found
+    if search_is_indexed():
+        return found | Q(task_id=words)
+    # Looked up once: the ids of the runs stand in the table, their arguments in the index that is walked through.
+    return found | Q(pk=Run.objects.filter(task_id=words).order_by().values("pk")[:1])
 
 
 def beyond(place: Place, *, backwards: bool) -> Combinable:
@@ -228,27 +238,6 @@ class _Pair(Func):
     template = "(%(expressions)s)"
     arity = 2
     output_field = CharField()
-
-
-class _Only(Func):
-    """`a = ANY(ARRAY[b])`: what `a = b` says, but PostgreSQL takes an order by `a` seriously then.
-
-    Only the index that begins with `a` gives that order. With `a = b` the planner may walk through all runs by time
-    instead, in the belief that those it looks for are spread evenly.
-    """
-
-    template = "(%(expressions)s]))"
-    arg_joiner = " = ANY(ARRAY["
-    arity = 2
-    output_field = BooleanField()
-
-
-def _with_prefix(prefix: str) -> QuerySet[Run]:
-    if connection.vendor == "sqlite":
-        # LIKE does not use the index there, a range does: its order is that of the characters' numbers.
-        after = chr(min(ord(prefix[-1]) + 1, 0x10FFFF))
-        return Run.objects.filter(task_id__gte=prefix, task_id__lt=prefix[:-1] + after)
-    return Run.objects.filter(task_id__startswith=prefix)
 
 
 _indexed: dict[str, bool] = {}

@@ -95,12 +95,10 @@ def only(column: str, wanted: object) -> Q:
     belief that the rows looked for are spread evenly. `a = ANY(ARRAY[b])` says the same, and only the index that
     begins with `a` gives that order.
     """
-    if connection.vendor == "postgresql":
-        return Q(_Only(F(column), Value(wanted)))
-    return Q(**{column: wanted})
+    return Q(Only(F(column), Value(wanted))) if connection.vendor == "postgresql" else Q(**{column: wanted})
 
 
-class _Only(Func):
+class Only(Func):
     template = "(%(expressions)s]))"
     arg_joiner = " = ANY(ARRAY["
     arity = 2

@@ -70,7 +70,7 @@ class Started:
 
 
 @dataclass(slots=True)
-class _Prepared:
+class Prepared:
     """One run that may be accepted, and what it is about."""
 
     run: Run
@@ -103,7 +103,7 @@ def start_run(
     wish = wish or Wish()
     require(START_RUN, actor, Subject("job", job.name, job.title), job.permission)
     values = job.parameters.bind(positional, arguments) if job.parameters and positional else arguments
-    prepared = _prepare(job, values, actor, source, wish, positional)
+    prepared = prepare(job, values, actor, source, wish, positional)
     run = prepared.run
     if moment is not None:
         run.nonce = f"schedule:{moment.schedule_id}:{moment.due_at.isoformat()}"
@@ -112,14 +112,14 @@ def start_run(
         run.nonce = wish.nonce
     try:
         with transaction.atomic():
-            _keep([prepared])
+            keep([prepared])
             if moment is None:
                 record(
                     START_RUN.name,
                     actor,
                     Subject("run", run.task_id, f"{job.title} {run.short_id}"),
                     reason=wish.reason,
-                    details=_details(job, run, wish),
+                    details=details_of(job, run, wish),
                 )
     except IntegrityError:
         # Only the nonce can collide: somebody pressed twice, or two beats decided the same moment.
@@ -155,18 +155,18 @@ def start_many(
     wish = wish or Wish()
     subject = Subject("job", job.name, job.title)
     require(START_RUN, actor, subject, job.permission)
-    prepared: list[_Prepared] = []
+    prepared: list[Prepared] = []
     for number, arguments in enumerate(each):
         if number >= MAX_RUNS:
             raise InvalidArguments({"": f"At most {MAX_RUNS:,} runs can be started at once; choose fewer objects."})
-        one = _prepare(job, arguments, actor, Source.CONSOLE, wish)
+        one = prepare(job, arguments, actor, Source.CONSOLE, wish)
         one.run.nonce = f"{batch_id}:{number}"
         prepared.append(one)
     if not prepared:
         raise InvalidArguments({"": "Nothing is selected any more."})
     try:
         with transaction.atomic():
-            _keep(prepared)
+            keep(prepared)
             record(
                 START_RUN.name,
                 actor,
@@ -179,9 +179,10 @@ def start_many(
     return StartedMany(len(prepared), batch_id, created=True)
 
 
-def _prepare(
+def prepare(
     job: Job, values: Mapping[str, Any], actor: Actor, source: Source, wish: Wish, positional: Sequence[Any] = ()
-) -> _Prepared:
+) -> Prepared:
+    """The run that these values ask for, checked and not yet kept; raises InvalidArguments."""
     objects: list[Model] = []
     if job.parameters is not None:
         call, typed = job.parameters.check(values)
@@ -211,10 +212,11 @@ def _prepare(
         state=State.WAITING if waits else State.ACCEPTED,
         publish_after=wish.not_before if waits else Now(),
     )
-    return _Prepared(run, objects)
+    return Prepared(run, objects)
 
 
-def _keep(prepared: Sequence[_Prepared]) -> None:
+def keep(prepared: Sequence[Prepared]) -> None:
+    """Insert the runs and what they are about; the caller holds the transaction."""
     if len(prepared) == 1:
         prepared[0].run.save(force_insert=True)
     else:
@@ -235,7 +237,8 @@ def _asked(job: Job, run: Run) -> tuple[Any, ...]:
     return run.task_name, arguments, run.actor_id, run.queue, run.priority, run.not_before
 
 
-def _details(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
+def details_of(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
+    """What the audit trail keeps of a start."""
     arguments = hide(run.arguments, job.parameters.secrets if job.parameters else frozenset())
     details: dict[str, Any] = {"job": job.name, "arguments": arguments}
     if wish.queue and wish.queue != job.queue:

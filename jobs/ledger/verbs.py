@@ -28,6 +28,18 @@ class Verb:
 
 
 START_RUN = Verb("start_run", "ran", "jobs.run_job", "You may not run jobs; ask for the role Operator.")
+RETRY_RUN = Verb("retry_run", "retried", "jobs.retry_run", "You may not retry runs; ask for the role Operator.")
+RETRY_UNSAFE = Verb(
+    "retry_unsafe",
+    "retried against the job's advice",
+    "jobs.retry_unsafe",
+    "This job says that its runs must never be retried, and you may not do it all the same; ask for a superuser.",
+)
+CANCEL_RUN = Verb("cancel_run", "cancelled", "jobs.cancel_run", "You may not cancel runs; ask for the role Operator.")
+FORCE_CANCEL = Verb(
+    "force_cancel", "ended by force", "jobs.force_cancel", "You may not end runs by force; ask for a superuser."
+)
+DECLARE_LOST = Verb("declare_lost", "declared lost", "jobs.cancel_run", CANCEL_RUN.sentence)
 OPEN_FILE = Verb("open_file", "opened a file of", "jobs.view_run", "You may not see runs; ask for the role Viewer.")
 EXPORT_RUNS = Verb("export_runs", "exported", "jobs.view_run", OPEN_FILE.sentence)
 RESET_ADMIN = Verb(
@@ -56,15 +68,51 @@ DELETE_SCHEDULE = Verb(
 )
 SCHEDULE_VERBS = (CREATE_SCHEDULE, CHANGE_SCHEDULE, SWITCH_ON, SWITCH_OFF, DELETE_SCHEDULE)
 
+_NO_DECISION = "You may not decide about failures; ask for the role Operator."
+_DECIDE = "jobs.change_failuregroup"
+SNOOZE_FAILURE = Verb("snooze_failure", "snoozed the failure", _DECIDE, _NO_DECISION)
+RESOLVE_FAILURE = Verb("resolve_failure", "resolved the failure", _DECIDE, _NO_DECISION)
+REOPEN_FAILURE = Verb("reopen_failure", "opened again the failure", _DECIDE, _NO_DECISION)
+NOTE_FAILURE = Verb("note_failure", "wrote about the failure", _DECIDE, _NO_DECISION)
+FAILURE_VERBS = (SNOOZE_FAILURE, RESOLVE_FAILURE, REOPEN_FAILURE, NOTE_FAILURE)
+
 #: Removes nothing but what RETENTION has already given up, so whoever may run its job may do it.
 PRUNE = Verb("prune", "pruned", "jobs.run_job", START_RUN.sentence)
+
+REREAD_FACTS = Verb(
+    "reread_facts",
+    "let the recorder read again",
+    "jobs.reread_facts",
+    "You may not see facts that were set aside; ask for the role Operator.",
+)
+DISCARD_FACTS = Verb(
+    "discard_facts", "discarded", "jobs.discard_facts", "You may not discard facts; ask for the role Operator."
+)
+
+_NO_PURGE = "You may not remove messages; ask for a superuser."
+BEGIN_PURGE = Verb("begin_purge", "began to purge the queue", "jobs.purge_queue", _NO_PURGE)
+PURGE_QUEUE = Verb("purge_queue", "purged the queue", "jobs.purge_queue", _NO_PURGE)
+
+_COMMAND = "jobs.control_worker"
+_NO_COMMAND = "You may not command workers; ask for the role Operator."
+GROW_POOL = Verb("grow_pool", "gave more slots to", _COMMAND, _NO_COMMAND)
+SHRINK_POOL = Verb("shrink_pool", "took slots from", _COMMAND, _NO_COMMAND)
+START_CONSUMING = Verb("start_consuming", "let take from one more queue", _COMMAND, _NO_COMMAND)
+STOP_CONSUMING = Verb("stop_consuming", "let take no more from a queue", _COMMAND, _NO_COMMAND)
+SHUT_DOWN = Verb("shut_down", "shut down", _COMMAND, _NO_COMMAND)
+WORKER_VERBS = (GROW_POOL, SHRINK_POOL, START_CONSUMING, STOP_CONSUMING, SHUT_DOWN)
 
 VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
-        *(START_RUN, OPEN_FILE, EXPORT_RUNS, RESET_ADMIN, SAVE_PRESET, DELETE_PRESET),
+        *(START_RUN, RETRY_RUN, RETRY_UNSAFE, CANCEL_RUN, FORCE_CANCEL, DECLARE_LOST),
+        *(OPEN_FILE, EXPORT_RUNS, RESET_ADMIN, SAVE_PRESET, DELETE_PRESET),
         *SCHEDULE_VERBS,
+        *FAILURE_VERBS,
         PRUNE,
+        *(REREAD_FACTS, DISCARD_FACTS),
+        *(BEGIN_PURGE, PURGE_QUEUE),
+        *WORKER_VERBS,
     )
 }
 

@@ -24,6 +24,19 @@ from jobs.states import FINISHED, State
 Grouping = Literal["job", "queue", "worker", "schedule"]
 #: A period that is longer is refused: the report reads every run of it.
 MAX_DAYS = 366
+FirstDay = Annotated[date | None, Field(title="From", description="First day, in UTC.")]
+LastDay = Annotated[
+    date | None, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
+]
+LastDays = Annotated[
+    int | None,
+    Field(
+        title="Or the last days",
+        description="So many full days before the day of the run: the period of a schedule.",
+        ge=1,
+        le=MAX_DAYS,
+    ),
+]
 _COLUMN: dict[Grouping, str] = {"job": "task_name", "queue": "queue", "worker": "worker", "schedule": "schedule_name"}
 _UNNAMED: dict[Grouping, str] = {
     "job": "unnamed task",
@@ -93,6 +106,11 @@ def period(start: date | None, end: date | None, last_days: int | None) -> tuple
     return day - timedelta(days=last_days or 1), day - timedelta(days=1)
 
 
+def moments(start: date, end: date) -> tuple[datetime, datetime]:
+    """When these UTC days, both included, begin and end; the end does not belong to them."""
+    return datetime.combine(start, time.min, UTC), datetime.combine(end, time.min, UTC) + timedelta(days=1)
+
+
 def _asked_on() -> date:
     """The UTC day that a run which may have waited for hours is about."""
     task_id = current_task.request.id if current_task else None
@@ -111,19 +129,9 @@ def _asked_on() -> date:
     time_limit=1800,
 )
 def task_activity_report(
-    start: Annotated[date | None, Field(title="From", description="First day, in UTC.")] = None,
-    end: Annotated[
-        date | None, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
-    ] = None,
-    last_days: Annotated[
-        int | None,
-        Field(
-            title="Or the last days",
-            description="So many full days before the day of the run: the period of a schedule.",
-            ge=1,
-            le=MAX_DAYS,
-        ),
-    ] = None,
+    start: FirstDay = None,
+    end: LastDay = None,
+    last_days: LastDays = None,
     group_by: Annotated[Grouping, Field(title="Group by", description="One line of the report for each.")] = "job",
 ) -> str:
     """Runs, failures, durations and waits for a period, as CSV and as an HTML page.
@@ -158,8 +166,7 @@ def task_activity_report(
 def activity(start: date, end: date, group_by: Grouping) -> list[Row]:
     """The report's lines, most runs first; days are UTC days, both included. Memory grows with the period's runs."""
     column = _COLUMN[group_by]
-    since = datetime.combine(start, time.min, UTC)
-    until = datetime.combine(end, time.min, UTC) + timedelta(days=1)
+    since, until = moments(start, end)
     facts = Run.objects.filter(accepted_at__gte=since, accepted_at__lt=until).order_by()
     rows: dict[str, Row] = {}
     columns = (column, "state", "runtime", "accepted_at", "not_before", "started_at")

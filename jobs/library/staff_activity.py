@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from django.contrib.auth.models import User
@@ -15,7 +15,7 @@ from jobs import job, progress
 from jobs.ledger.verbs import VERBS
 from jobs.models import AuditEvent
 
-from .reports import MAX_DAYS, period, possible_period
+from .reports import FirstDay, LastDay, LastDays, moments, period, possible_period
 from .tables import attach_table, counted
 
 #: Acts that the detailed file holds, newest first.
@@ -35,19 +35,9 @@ DETAILS = ("at, UTC", "person", "did", "what", "which", "because", "outcome", "b
     time_limit=1800,
 )
 def staff_activity_report(
-    start: Annotated[date | None, Field(title="From", description="First day, in UTC.")] = None,
-    end: Annotated[
-        date | None, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
-    ] = None,
-    last_days: Annotated[
-        int | None,
-        Field(
-            title="Or the last days",
-            description="So many full days before the day of the run: the period of a schedule.",
-            ge=1,
-            le=MAX_DAYS,
-        ),
-    ] = None,
+    start: FirstDay = None,
+    end: LastDay = None,
+    last_days: LastDays = None,
     person: Annotated[User | None, Field(title="Person", description="Empty: everybody.")] = None,
 ) -> str:
     """Who ran, retried or changed what in a period, as CSV: a summary, and each act with its reason.
@@ -81,8 +71,7 @@ def staff_activity_report(
 
 def acts(start: date, end: date, person: User | None = None) -> QuerySet[AuditEvent]:
     """What people did in these UTC days, both included."""
-    since = datetime.combine(start, time.min, UTC)
-    until = datetime.combine(end, time.min, UTC) + timedelta(days=1)
+    since, until = moments(start, end)
     found = AuditEvent.objects.filter(at__gte=since, at__lt=until).exclude(via__in=["schedule", "system"])
     return found if person is None else found.filter(actor_id=person.pk)
 

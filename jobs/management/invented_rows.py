@@ -51,6 +51,8 @@ class InventedRun:
     release: str = ""
     error_type: str = ""
     error_message: str = ""
+    failure_group_id: int | None = None
+    failed_attempt: int | None = None
     traceback: str = ""
     #: Its keyword arguments as Celery's extended results keep them.
     kwargs_text: str = '"{}"'

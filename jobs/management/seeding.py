@@ -13,11 +13,12 @@ from django.db.models import Max, Model
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from jobs.catalog.registry import declared_jobs, job_title
-from jobs.models import Attempt, AuditEvent, Run, RunLog
+from jobs.models import Attempt, AuditEvent, FailureCase, FailureCount, FailureGroup, Run, RunLog
 from jobs.pipeline.stored import results_model
 from jobs.states import Source, State
 
 from .invented import History
+from .invented_failures import InventedFailures
 from .invented_rows import ATTEMPT_COLUMNS, RUN_COLUMNS, Chunk, InventedRun, World, attempt_row, run_row
 from .invented_words import DECLARED_FIELDS, OBSERVED, PEOPLE, Kind
 from .loading import Table, indexes_afterwards, settle
@@ -54,19 +55,26 @@ def seed(count: int, *, days: int, number: int, until: float, progress: Callable
         How many runs there were before.
     """
     models: list[type[Model]] = [Run, Attempt, RunLog, AuditEvent, results_model()]
+    models += [FailureGroup, FailureCount, FailureCase]
     with transaction.atomic():
         before = Run.objects.aggregate(last=Max("pk"))["last"] or 0
         history = History(_world(), count, days=days, seed=number, first_id=before + 1, until=until)
+        failures = _failures(until)
         if count > before:
             with indexes_afterwards(models):
-                _write(history, progress)
+                _write(history, failures, progress)
         else:
-            _write(history, progress)
+            _write(history, failures, progress)
     settle(models)
     return before
 
 
-def _write(history: History, progress: Callable[[int], None]) -> None:
+def _failures(until: float) -> InventedFailures:
+    known = dict(FailureGroup.objects.values_list("fingerprint", "pk"))
+    return InventedFailures(known, first_id=max(known.values(), default=0) + 1, until=until)
+
+
+def _write(history: History, failures: InventedFailures, progress: Callable[[int], None]) -> None:
     runs = Table(Run, RUN_COLUMNS)
     attempts = Table(Attempt, ATTEMPT_COLUMNS)
     logs = Table(RunLog, ("run_id", "lines", "written"))
@@ -77,6 +85,7 @@ def _write(history: History, progress: Callable[[int], None]) -> None:
             cursor.execute("SET LOCAL TIME ZONE 'UTC'")
     written = 0
     for chunk in history.chunks(CHUNK):
+        failures.note(chunk)
         runs.load(map(run_row, chunk.runs))
         attempts.load(map(attempt_row, chunk.attempts))
         logs.load(chunk.logs)
@@ -84,6 +93,7 @@ def _write(history: History, progress: Callable[[int], None]) -> None:
         audit.load(_events(chunk))
         written += len(chunk.runs)
         progress(written)
+    failures.write()
 
 
 def _world() -> World:

@@ -85,6 +85,12 @@ class Run(models.Model):
 
     error_type = models.CharField(max_length=255, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
+    #: The failures that it is like; NULL unless it failed or was lost.
+    failure_group = models.ForeignKey(
+        "jobs.FailureGroup", null=True, on_delete=models.SET_NULL, related_name="runs", db_index=False
+    )
+    #: The attempt that the group has counted: the same fact may be recorded again.
+    failed_attempt = models.PositiveIntegerField(null=True)
     #: Its value or traceback was too long to be kept whole.
     truncated = models.BooleanField(default=False)
     #: The last progress that it told (`jobs.pipeline.live.Counter`); NULL where it told none.
@@ -95,7 +101,15 @@ class Run(models.Model):
         ordering = ["-accepted_at", "-id"]
         permissions = [
             ("run_job", "Can run jobs"),
+            ("retry_run", "Can retry runs"),
+            ("retry_unsafe", "Can retry runs of jobs that say never to"),
+            ("cancel_run", "Can cancel runs"),
+            ("force_cancel", "Can end a run by force"),
+            ("purge_queue", "Can remove the waiting messages of a queue"),
+            ("control_worker", "Can command workers"),
             ("run_any_task", "Can run registered tasks that declare no job"),
+            ("reread_facts", "Can see facts that were set aside and have them read again"),
+            ("discard_facts", "Can discard facts that were set aside"),
         ]
         default_permissions = ("view",)
         indexes = [
@@ -109,32 +123,45 @@ class Run(models.Model):
             models.Index(fields=["task_name", "-accepted_at", "-id"], name="run_by_task"),
             models.Index(fields=["queue", "-accepted_at", "-id"], name="run_by_queue"),
             models.Index(fields=["worker", "-accepted_at", "-id"], name="run_by_worker"),
+            # The runs of a person or a schedule are spread over the history: where the index did not hold what they are
+            # counted by, the table would be read, one page of it for each run.
             models.Index(
-                fields=["actor_id", "-accepted_at", "-id"],
+                fields=["actor_id", "-accepted_at", "-id", "state"],
                 name="run_by_actor",
                 condition=models.Q(actor_id__isnull=False),
             ),
             models.Index(
-                fields=["schedule_id", "-accepted_at", "-id"],
+                fields=["schedule_id", "-accepted_at", "-id", "state"],
                 name="run_by_schedule",
                 condition=models.Q(schedule_id__isnull=False),
             ),
             # What people and schedules started is a small part of what code publishes. The conditions are IS NOT NULL
             # because SQLite uses a partial index for no other one that a parameter implies.
             models.Index(
-                fields=["-accepted_at", "-id"],
+                fields=["-accepted_at", "-id", "source", "state"],
                 name="run_of_people",
                 condition=models.Q(actor_id__isnull=False),
             ),
             models.Index(
-                fields=["-accepted_at", "-id"],
+                fields=["-accepted_at", "-id", "source", "state"],
                 name="run_of_schedules",
                 condition=models.Q(schedule_id__isnull=False),
             ),
             models.Index(fields=["root_id", "id"], name="run_family", condition=models.Q(root_id__isnull=False)),
+            models.Index(
+                fields=["failure_group", "-accepted_at", "-id"],
+                name="run_by_failure",
+                condition=models.Q(failure_group__isnull=False),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(state__in=[s.value for s in State]), name="run_state_known"),
+            # However many press the button at the same moment.
+            models.UniqueConstraint(
+                fields=["retry_of"],
+                name="run_one_live_retry",
+                condition=models.Q(retry_of__isnull=False, state__in=sorted(s.value for s in ACTIVE)),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -87,8 +87,7 @@ def fill_row(row: PeriodicTask, draft: Draft, stored: Stored | None, now: dateti
         case Once(at):
             row.clocked = _shared(ClockedSchedule, clocked_time=at)
         case Calendar() as calendar:
-            row.crontab = _shared(
-                CrontabSchedule,
+            row.crontab = shared_crontab(
                 minute=calendar.minute,
                 hour=calendar.hour,
                 day_of_month=calendar.day_of_month,
@@ -105,6 +104,12 @@ def fill_row(row: PeriodicTask, draft: Draft, stored: Stored | None, now: dateti
     if not (was_on and timed and draft.enabled):
         row.last_run_at, row.total_run_count = now, 0
     row.enabled = draft.enabled
+
+
+def shared_crontab(**values: str) -> CrontabSchedule:
+    """The row of beat's table that names these times; several schedules may use one."""
+    found: CrontabSchedule = _shared(CrontabSchedule, **values)
+    return found
 
 
 def _shared(model: Any, **values: Any) -> Any:

@@ -34,8 +34,12 @@ def job_of(stored: Stored) -> Job | None:
         return None
 
 
-def problems(found: Iterable[Stored], now: datetime) -> dict[int, str]:
-    """By id, what is wrong with those that cannot fire or whose job would refuse; one query for each model at most."""
+def problems(found: Iterable[Stored], now: datetime, *, objects: bool = True) -> dict[int, str]:
+    """By id, what is wrong with those that cannot fire or whose job would refuse; one query for each model at most.
+
+    Args:
+        objects: ask whether the objects that they name exist; without that, no query.
+    """
     wrong: dict[int, str] = {}
     asked: dict[type[Model], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for stored in found:
@@ -43,7 +47,7 @@ def problems(found: Iterable[Stored], now: datetime) -> dict[int, str]:
         if problem:
             wrong[stored.row.pk] = problem
             continue
-        for model, keys in _objects(stored):
+        for model, keys in _objects(stored) if objects else ():
             for key in keys:
                 asked[model][str(key)].append(stored.row.pk)
     for model, of in asked.items():

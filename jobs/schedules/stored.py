@@ -68,7 +68,12 @@ def read(rows: Iterable[PeriodicTask]) -> list[Stored]:
         .annotate(zone=zone)
         .values_list("pk", *fields, "zone")
     }
-    return [_stored(row, calendars) for row in found]
+    return read_already(found, calendars)
+
+
+def read_already(rows: Iterable[PeriodicTask], calendars: dict[int, Calendar]) -> list[Stored]:
+    """The rows with calendars that were read with them."""
+    return [_stored(row, calendars) for row in rows]
 
 
 def read_one(pk: int, *, lock: bool = False) -> Stored | None:

@@ -10,16 +10,14 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, connection
-from django.db.models import Model
+from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 import jobs
+from jobs.schedules.drafts import shared_crontab
 
 FOLDER = Path(jobs.__file__).parent / "fixtures"
-#: In that folder: each is loaded into a database that has nothing of its kind.
-FIXTURES: tuple[tuple[str, type[Model]], ...] = (("roles.json", Group), ("schedules.json", PeriodicTask))
 
 
 class Command(BaseCommand):
@@ -35,9 +33,8 @@ class Command(BaseCommand):
             connection.ensure_connection()
             call_command("migrate", verbosity=0, interactive=False)
             # Once: what people changed since stays as they want it.
-            for name, model in FIXTURES:
-                if not _has_any(model, name):
-                    call_command("loaddata", str(FOLDER / name), verbosity=0)
+            _load_roles()
+            _load_schedules()
             # WhiteNoise warns of a missing folder at each start, although the files come from the packages.
             if settings.STATIC_ROOT:
                 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
@@ -63,12 +60,20 @@ def _make_folder() -> None:
             Path(name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _has_any(model: type[Model], fixture: str) -> bool:
-    """Whether the database has something of the kind; groups that are no roles of ours are somebody else's."""
-    if model is not Group:
-        return model._default_manager.exists()
-    roles = [row["fields"]["name"] for row in json.loads((FOLDER / fixture).read_text())]
-    return model._default_manager.filter(name__in=roles).exists()
+def _load_roles() -> None:
+    """Into a database that has none of them; groups that are no roles of ours are somebody else's."""
+    path = FOLDER / "roles.json"
+    roles = [row["fields"]["name"] for row in json.loads(path.read_text())]
+    if not Group.objects.filter(name__in=roles).exists():
+        call_command("loaddata", str(path), verbosity=0)
+
+
+def _load_schedules() -> None:
+    """Into a database that has no schedule. Its times may be there already, and are others' then: they have no keys."""
+    if not PeriodicTask.objects.exists():
+        with transaction.atomic():
+            for row in json.loads((FOLDER / "schedules.json").read_text()):
+                PeriodicTask.objects.create(**row | {"crontab": shared_crontab(**row["crontab"])})
 
 
 def _sentence(error: DatabaseError) -> str:

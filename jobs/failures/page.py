@@ -1,0 +1,196 @@
+"""Nouns for the page of one failure group: the group, how often it fails, its newest failure, what its runs share."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Case, F, OuterRef, TextField, Value, When
+from django.db.models.functions import Length
+
+from jobs.catalog.registry import Job, find_job, job_title
+from jobs.errors import UnknownJob
+from jobs.ledger.needing_action import needing_action
+from jobs.ledger.nested import CountOf
+from jobs.ledger.shown_arguments import raw_arguments
+from jobs.models import Attempt, AuditEvent, FailureGroup, FailureNote, Run
+from jobs.states import State
+
+from .lists import CAP, Pace, Status, in_last_hour, pace_of, status_of
+
+#: What failed runs share is told of so many, the newest, and not of fewer than LEAST.
+LOOKED_AT = 200
+LEAST = 5
+#: A value that less of them have is nothing that they share.
+SHARE = 0.2
+#: Longer arguments are left out of it, and so are longer values.
+LONGEST_ARGUMENTS, LONGEST_VALUE = 10_000, 80
+SHOWN = 6
+NOTES_SHOWN = EVENTS_SHOWN = 50
+HOURS_SHOWN = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A value that many of the newest failures have.
+
+    Attributes:
+        field: what the list of runs can be asked for: "worker", or "q" with `asked` as what to type; "" for nothing.
+        count, of: so many of so many have it.
+        only: every one of them has it.
+    """
+
+    name: str
+    value: str
+    count: int
+    of: int
+    field: str = ""
+    asked: str = ""
+
+    @property
+    def share(self) -> int:
+        """In per cent; 100 only where all have it."""
+        return min(round(100 * self.count / self.of), 99) if self.count < self.of else 100
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPage:
+    """A group with what stands on every tab of its page.
+
+    Attributes:
+        job: None where the catalogue has it no more.
+        needing_action, running: for the badges, counted up to one more than CAP.
+    """
+
+    group: FailureGroup
+    title: str
+    job: Job | None
+    status: Status
+    pace: Pace
+    needing_action: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhatHappened:
+    """The first tab.
+
+    Attributes:
+        run: its newest failed run; None where that was pruned.
+        attempt: how that run ended; None where no attempt of it is kept.
+        hours: failures in each of the last HOURS_SHOWN hours, oldest first.
+    """
+
+    run: Run | None
+    attempt: Attempt | None
+    shared: tuple[Shared, ...]
+    looked_at: int
+    notes: tuple[FailureNote, ...]
+
+
+def group_page(pk: int, now: datetime) -> GroupPage | None:
+    """The group; None where there is none. Two statements."""
+    running = Run.objects.filter(state=State.RUNNING).order_by()
+    counted = FailureGroup.objects.annotate(
+        needing=CountOf(needing_action(now).values("pk")[: CAP + 1]),
+        running_now=CountOf(running.values("pk")[: CAP + 1]),
+        last_hour=CountOf(in_last_hour(now).filter(failure_group=OuterRef("pk")).values("pk")[: CAP + 1]),
+    )
+    group: Any = counted.filter(pk=pk).first()
+    if group is None:
+        return None
+    pace = pace_of(pk, group.last_hour, now)
+    try:
+        job = find_job(group.task_name)
+    except UnknownJob:
+        job = None
+    return GroupPage(
+        group=group,
+        title=job_title(group.task_name),
+        job=job,
+        status=status_of(group, pace, now),
+        pace=pace,
+        needing_action=group.needing,
+        running=group.running_now,
+    )
+
+
+def what_happened(page: GroupPage) -> WhatHappened:
+    """The first tab. Three statements."""
+    runs = _newest(page.group)
+    newest = runs[0] if runs else None
+    attempts = Attempt.objects.filter(run=newest).order_by("-number", "-id") if newest else Attempt.objects.none()
+    return WhatHappened(
+        run=newest,
+        attempt=attempts.first(),
+        shared=shared(runs, page.job),
+        looked_at=len(runs),
+        notes=tuple(FailureNote.objects.filter(group=page.group)[:NOTES_SHOWN]),
+    )
+
+
+def trail(page: GroupPage) -> tuple[AuditEvent, ...]:
+    """What people did with the group, newest first. One statement."""
+    events = AuditEvent.objects.filter(object_type="failure", object_id=str(page.group.pk)).order_by("-id")
+    return tuple(events[:EVENTS_SHOWN])
+
+
+def shared(runs: Sequence[Run], job: Job | None) -> tuple[Shared, ...]:
+    """The values that most of these runs have, the most common first; none of few runs. Nothing secret."""
+    if len(runs) < LEAST:
+        return ()
+    values: dict[tuple[str, str], Counter[str]] = {}
+    labels = {field.name: field.label for field in job.parameters.fields} if job and job.parameters else {}
+    for run in runs:
+        values.setdefault(("worker", "Worker"), Counter())[run.worker] += 1
+        values.setdefault(("release", "Release"), Counter())[run.release] += 1
+        for name, value in _arguments(run, job):
+            values.setdefault((f"={name}", labels.get(name, name)), Counter())[value] += 1
+    found = [one for (key, label), counter in values.items() if (one := _top(key, label, counter, len(runs)))]
+    return tuple(sorted(found, key=lambda one: -one.count)[:SHOWN])
+
+
+def _top(key: str, label: str, counter: Counter[str], of: int) -> Shared | None:
+    [(value, count)] = counter.most_common(1)
+    if not value or count < max(SHARE * of, 2):
+        return None
+    field = key if key == "worker" else "q" if key.startswith("=") and not key[1:].startswith("Argument ") else ""
+    return Shared(label, value, count, of, field, f"{key[1:]}={value}" if field == "q" else value)
+
+
+def _newest(group: FailureGroup) -> list[Run]:
+    """The newest failed runs, without arguments that are too long to compare."""
+    short = Case(
+        When(short__lte=LONGEST_ARGUMENTS, then=F("arguments")),
+        default=Value(""),
+        output_field=TextField(),
+    )
+    runs = Run.objects.filter(failure_group=group).order_by("-accepted_at", "-id").defer("arguments", "progress")
+    return list(runs.annotate(short=Length("arguments")).annotate(compared=short)[:LOOKED_AT])
+
+
+def _arguments(run: Run, job: Job | None) -> list[tuple[str, str]]:
+    """Names and short values; what is secret shows as such and is left out."""
+    text = getattr(run, "compared", "")
+    if not text or not run.arguments_exact:
+        return []
+    try:
+        args, kwargs = json.loads(raw_arguments(Run(arguments=text), job))
+    except (ValueError, TypeError):
+        return []
+    given = [(f"Argument {number}", value) for number, value in enumerate(args, 1)] + list(kwargs.items())
+    return [(name, words) for name, value in given if (words := _words(value))]
+
+
+def _words(value: Any) -> str:
+    """A short value in words; "" for what cannot be compared by eye."""
+    if isinstance(value, dict):
+        value = value.get("__value__", "") if "__type__" in value else ""
+    if value is None or isinstance(value, (dict, list)) or "•" in str(value):
+        return ""
+    text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return text if len(text) <= LONGEST_VALUE else ""

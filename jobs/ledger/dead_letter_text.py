@@ -1,0 +1,122 @@
+"""What a fact that was set aside still tells: of which run and task, and its text without secrets."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.catalog.registry import find_job
+from jobs.errors import UnknownJob
+from jobs.fleet.dead_letters import MOST_TEXT, DeadLetter
+from jobs.models import Run
+from jobs.pipeline.facts import keepable
+
+from .redaction import HIDDEN, redact
+from .shown_arguments import raw_arguments
+
+#: Characters of a fact's text that a page shows.
+LONGEST_SHOWN = 4_000
+_LONGEST_NAME = 255
+_NAMED = {name: re.compile(rf'"{name}":\s*("(?:[^"\\]|\\.){{0,600}}")') for name in ("task_id", "task")}
+#: A name that sounds like a secret, and the value after it, in JSON, in JSON within JSON, and in Python's spelling.
+_SECRET = re.compile(
+    r"""((?:pass(?:word|wd|phrase)|secret|token|api_?key|authorization|cookie|credential|dsn)[\w-]{0,40}(?:\\{0,9}["'])?\s{0,9}[:=]\s{0,9})"""
+    r"""(\\*"(?:[^"\\]|\\[^"]|\\+"(?=[^\s,:}\]]))*\\*"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic)\s+)?[^\s,}\]]+)""",
+    re.IGNORECASE,
+)
+#: Arguments as Python spells them: nobody can tell which of them are secret.
+_SPELLED = {"args", "kwargs"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What could be read of it.
+
+    Attributes:
+        task_id, task: "" where they cannot be read.
+        text: indented where it is JSON; without secrets; at most LONGEST_SHOWN characters.
+        is_json: False where nothing but the look of a name tells what is secret.
+        cut: there is more than `text`.
+    """
+
+    task_id: str
+    task: str
+    text: str
+    is_json: bool
+    cut: bool
+
+
+def told(letter: DeadLetter) -> Told:
+    """Read it as far as that goes; never raises, whatever it holds."""
+    values = _values(letter.text) if letter.whole else None
+    if isinstance(values, dict):
+        try:
+            task_id, task = _name(values.get("task_id")), _name(values.get("task"))
+            text = json.dumps(_shown(values, task), ensure_ascii=False, indent=2)
+        except RecursionError:
+            values = None
+        else:
+            return Told(task_id, task, _beginning(text), is_json=True, cut=len(text) > LONGEST_SHOWN)
+    # Hidden before it is cut: half a secret is one, too.
+    text = _in_text(letter.text[: 2 * LONGEST_SHOWN])
+    return Told(
+        _found("task_id", letter.text),
+        _found("task", letter.text),
+        _beginning(text),
+        is_json=False,
+        cut=letter.size > MOST_TEXT or len(letter.text) > 2 * LONGEST_SHOWN or len(text) > LONGEST_SHOWN,
+    )
+
+
+def _beginning(text: str) -> str:
+    return str(keepable(text[:LONGEST_SHOWN]))
+
+
+def _values(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _shown(values: dict[str, Any], task: str) -> dict[str, Any]:
+    shown: dict[str, Any] = redact(values)
+    if isinstance(values.get("arguments"), str) and values["arguments"]:
+        shown["arguments"] = _arguments(values["arguments"], task)
+    if isinstance(values.get("result"), str):
+        result = _values(values["result"])
+        shown["result"] = _in_text(values["result"]) if result is None else redact(result)
+    if isinstance(shown.get("meta"), dict):
+        shown["meta"] = {name: HIDDEN if name in _SPELLED else value for name, value in shown["meta"].items()}
+    for name in ("traceback", "error_message"):
+        if isinstance(shown.get(name), str):
+            shown[name] = _in_text(shown[name])
+    return shown
+
+
+def _arguments(text: str, task: str) -> Any:
+    """Without what the task's job declares secret; hidden as a whole where they are not as the ledger keeps them."""
+    try:
+        job = find_job(task)
+    except UnknownJob:
+        job = None
+    try:
+        return json.loads(raw_arguments(Run(arguments=text), job))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return HIDDEN
+
+
+def _in_text(text: str) -> str:
+    return _SECRET.sub(rf"\1{HIDDEN}", text)
+
+
+def _name(value: Any) -> str:
+    return str(keepable(value)) if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+
+
+def _found(name: str, text: str) -> str:
+    """The value of a name in text that is no JSON, or not all of it."""
+    found = _NAMED[name].search(text[:LONGEST_SHOWN])
+    return _name(_values(found[1])) if found else ""
