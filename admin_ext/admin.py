@@ -3,7 +3,7 @@
 from django.apps import apps
 from django.contrib import admin
 
-from . import audit, results, runs, schedules, users
+from . import audit, failures, results, runs, schedules, users
 
 #: Their own pages run tasks for people who may only look (architecture.md, section 7, rule 9).
 REPLACED = ("django_celery_beat", "django_celery_results")
@@ -16,4 +16,4 @@ for label in REPLACED:
 
 schedules.register()
 
-__all__ = ["audit", "results", "runs", "schedules", "users"]
+__all__ = ["audit", "failures", "results", "runs", "schedules", "users"]

@@ -66,6 +66,38 @@ SCHEDULE: dict[str, Chip] = {
     "off": Chip("idle", "toggle_off", "Off"),
 }
 
+QUEUE: dict[str, Chip] = {
+    "flowing": Chip("ok", "check_circle", "Flowing"),
+    "empty": Chip("idle", "inbox", "Empty"),
+    "growing": Chip("warn", "trending_up", "Growing"),
+    "old": Chip("warn", "schedule", "Too old"),
+    "alone": Chip("bad", "person_off", "Nobody consumes"),
+    "unexpected": Chip("warn", "help", "Unexpected"),
+}
+
+WORKER: dict[str, Chip] = {
+    "gone": Chip("bad", "sensors_off", "Gone"),
+    "wedged": Chip("bad", "running_with_errors", "Wedged"),
+    "silent": Chip("unknown", "signal_disconnected", "No news"),
+    "stopping": Chip("idle", "hourglass_bottom", "Stopping"),
+    "deaf": Chip("live", "bolt", "Busy, no answer"),
+    "busy": Chip("live", "bolt", "Busy"),
+    "ready": Chip("ok", "check_circle", "Ready"),
+    "quiet": Chip("idle", "bedtime", "Quiet"),
+    "stopped": Chip("idle", "power_settings_new", "Stopped"),
+    "skewed": Chip("warn", "difference", "Other release"),
+}
+
+FAILURE: dict[str, Chip] = {
+    "escalating": Chip("bad", "trending_up", "Escalating"),
+    "regressed": Chip("bad", "undo", "Regressed"),
+    "new": Chip("bad", "new_releases", "New"),
+    "ongoing": Chip("warn", "local_fire_department", "Ongoing"),
+    "healed": Chip("ok", "healing", "Healed"),
+    "snoozed": Chip("idle", "snooze", "Snoozed"),
+    "resolved": Chip("ok", "task_alt", "Resolved"),
+}
+
 UNKNOWN = Chip("unknown", "question_mark", "Unknown")
 
 

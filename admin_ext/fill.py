@@ -20,6 +20,7 @@ from .upload_field import FILLED
 from .words import value as shown_value
 
 LINK = "p."
+RETRY = "retry"
 #: A link that asks for more than so many things is no link that a person made.
 MOST_LINKED = 200
 _MANY = (Kind.LINES, Kind.OBJECTS)
@@ -59,9 +60,10 @@ class Fill:
 
 
 def read_fill(request: HttpRequest, job: Job, parameters: Parameters) -> Fill:
-    """What the address asks for: `?from=<task id>` or `?preset=<id>`, and `?p.<name>=<text>` on top of either."""
+    """What the address asks for: `?from=<task id>`, `?retry=<task id>` or `?preset=<id>`, and `?p.<name>=<text>` on top
+    of any."""
     fill = Fill()
-    if task_id := request.GET.get("from", ""):
+    if task_id := request.GET.get(RETRY) or request.GET.get("from", ""):
         fill = _from_run(request, job, parameters, task_id)
     elif preset_id := request.GET.get("preset", ""):
         fill = _from_preset(job, parameters, preset_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from celery import current_app
@@ -12,52 +12,28 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
+from jobs.fleet.stream import Stream, read_stream
 from jobs.fleet.workers import Fleet, read_fleet
 from jobs.ledger.leases import Holding, holdings
 from jobs.storage import storage_mark
 
+from .backlog import redis_fills, stream_grows, with_backlog
+from .hazards import messages_set_aside, unsafe
+from .trouble import Part, Trouble
 from .words import duration, plural
 
 RECORDER, BEAT = "recorder", "beat"
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something that needs a look: one fact, what follows from it, and what to do.
-
-    Attributes:
-        tone: bad or warn.
-        on_every_page: shown as a banner wherever one looks, not on the Overview alone.
-        still_works: what goes on without it; "" where nothing stops.
-    """
-
-    tone: str
-    icon: str
-    fact: str
-    consequence: str
-    remedy: str
-    still_works: str = ""
-    on_every_page: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One word of the machinery line: its tone is ok, warn, bad or unknown."""
-
-    name: str
-    tone: str
-    icon: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Machinery:
-    """What was read for one page: the workers' beacons, the leases, and how long the database took to tell."""
+    """What was read for one page: beacons, leases, how long the database took to tell, and the stream of facts."""
 
     fleet: Fleet
     leases: dict[str, Holding]
     database_seconds: float
     read_at: datetime
+    stream: Stream = field(default_factory=Stream)
 
     @property
     def live(self) -> bool:
@@ -90,9 +66,14 @@ class Machinery:
             self._recorder_gone(),
             self._redis_away(),
             self._redis_full(),
+            # Where no recorder is alive, that banner names the remedy already.
+            stream_grows(self.stream) if self.alive(RECORDER) else None,
+            redis_fills(self.stream) if not self.fleet.refuses else None,
             self._no_worker(),
             self._beat_gone(),
             self._files_apart(),
+            *unsafe(self.fleet),
+            messages_set_aside(self.fleet),
         ]
         return tuple(trouble for trouble in found if trouble is not None)
 
@@ -190,7 +171,7 @@ class Machinery:
             _part("Web", True, f"answers now, release {settings.RELEASE}"),
             self._redis_part(),
             _part("Database", True, f"answered now, in {max(self.database_seconds * 1000, 1):.0f} ms"),
-            self._lease_part("Recorder", RECORDER),
+            with_backlog(self._lease_part("Recorder", RECORDER), self.stream),
             self._lease_part("Beat", BEAT),
             self._workers_part(),
         )
@@ -231,13 +212,13 @@ def _part(name: str, well: bool, text: str) -> Part:
 
 
 def read_machinery(request: HttpRequest) -> Machinery:
-    """The machinery's state, read once a request: the leases from the database, the beacons in bounded time."""
+    """The machinery's state, read once a request: the leases from the database, beacons and stream in bounded time."""
     known: Machinery | None = getattr(request, "_oc_machinery", None)
     if known is None:
         before = time.perf_counter()
         leases = holdings()
         seconds = time.perf_counter() - before
-        known = Machinery(read_fleet(), leases, seconds, timezone.now())
+        known = Machinery(read_fleet(), leases, seconds, timezone.now(), read_stream())
         request._oc_machinery = known  # type: ignore[attr-defined]
     return known
 

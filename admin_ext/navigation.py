@@ -32,8 +32,11 @@ UNFOLD: dict[str, Any] = {
     "STYLES": ["admin_ext.sidebar.stylesheet"],
     "SCRIPTS": ["admin_ext.sidebar.script"],
     "COLORS": {"primary": PRIMARY},
+    # No search of models: it has no bound. No history: it would keep what was typed in the browser.
+    "COMMAND": {"search_models": False, "show_history": False, "search_callback": "admin_ext.palette.find"},
     "SIDEBAR": {
-        "show_search": False,
+        "show_search": True,
+        "command_search": True,
         "navigation": [
             {
                 "items": [
@@ -55,10 +58,41 @@ UNFOLD: dict[str, Any] = {
                         "badge_variant": "info",
                     },
                     {
+                        "title": "Failures",
+                        "icon": "error",
+                        "link": reverse_lazy("admin:jobs_failuregroup_changelist"),
+                        "permission": "admin_ext.sidebar.may_see_runs",
+                        "badge": "admin_ext.sidebar.failures_badge",
+                        "badge_variant": "danger",
+                    },
+                    {
                         "title": "Schedules",
                         "icon": "calendar_clock",
                         "link": reverse_lazy("admin:django_celery_beat_periodictask_changelist"),
                         "permission": "admin_ext.sidebar.may_see_schedules",
+                    },
+                    {
+                        "title": "Facts set aside",
+                        "icon": "sync_problem",
+                        "link": reverse_lazy("admin:jobs_facts_set_aside"),
+                        "permission": "admin_ext.sidebar.may_see_set_aside",
+                        "active": "admin_ext.sidebar.set_aside_is_current",
+                        "badge": "admin_ext.sidebar.set_aside_badge",
+                        "badge_variant": "warning",
+                    },
+                    {
+                        "title": "Queues",
+                        "icon": "inbox",
+                        "link": reverse_lazy("admin:jobs_queues"),
+                        "permission": "admin_ext.sidebar.may_see_runs",
+                        "active": "admin_ext.sidebar.queues_is_current",
+                    },
+                    {
+                        "title": "Workers",
+                        "icon": "memory",
+                        "link": reverse_lazy("admin:jobs_workers"),
+                        "permission": "admin_ext.sidebar.may_see_runs",
+                        "active": "admin_ext.sidebar.workers_is_current",
                     },
                     {
                         "title": "Audit",

@@ -1,7 +1,8 @@
-"""The Overview, which is the admin's index: trouble first, then what runs, what failed today, what was done by hand."""
+"""The Overview, which is the admin's index: trouble first, then what runs, what comes, what was done by hand."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,40 +11,72 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from jobs.ledger.lists import acts_by_hand
-from jobs.ledger.overview import Figures, Lines, figures, overview_lines
+from jobs.catalog.registry import job_title
+from jobs.fleet.glance import Glance
+from jobs.ledger.durations import usual
+from jobs.ledger.lists import running_lines
+from jobs.ledger.overview import Figures
+from jobs.ledger.verbs import REREAD_FACTS
+from jobs.schedules.planned import Planned, planned
+from jobs.schedules.problems import problems
 
+from . import overview_troubles as troubles
 from .access import VIEW_AUDIT, VIEW_RUN, may
 from .audit_sentences import Sentence, sentences
-from .machinery import RECORDER, Machinery, Trouble, read_machinery
+from .machinery import Machinery, read_machinery
+from .overview_numbers import Number, numbers
+from .overview_pictures import Day, next_day
+from .overview_read import Read, read_database, read_redis
 from .rows import Row, rows
-from .sidebar import remember_running
-from .words import capped, duration, plural
+from .schedule_access import VIEW_SCHEDULE
+from .sidebar import remember_failures, remember_running
+from .trouble import Trouble
+from .words import capped, clock, duration, plural
 
 RUNNING_SHOWN = 8
-TROUBLED_SHOWN = 6
+NEXT_SHOWN = 6
 ACTS_SHOWN = 8
+#: So many troubles are shown; the others behind a link.
+TROUBLES_SHOWN = 8
 #: Counting stops here: "10,000+".
 COUNT_CAP = 10_000
+#: For how long a trouble can be put aside.
+SNOOZES = (("1h", "1 hour"), ("tomorrow", "Until tomorrow"), ("1w", "1 week"))
 
 
 @dataclass(frozen=True, slots=True)
-class Number:
-    """One of the four numbers: a link to the list that it counts.
+class Coming:
+    """One schedule of the next 24 hours, at its next moment."""
+
+    at: datetime
+    clock: str
+    name: str
+    job: str
+    href: str
+    relative: str
+
+
+@dataclass(frozen=True, slots=True)
+class NextDay:
+    """The next 24 hours.
 
     Attributes:
-        tone: bad, or "" for a number that is nothing to worry about.
-        note: since when, and how old.
-        stale: it was recorded and may have changed since.
+        lines: the first schedules; `more` tells of the others.
+        words: how many runs are planned.
     """
 
-    label: str
-    value: str
-    unit: str
-    note: str
-    href: str
-    tone: str = ""
-    stale: bool = False
+    lines: tuple[Coming, ...]
+    day: Day
+    words: str
+    more: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asleep:
+    """A trouble that the viewer has put aside, and until when."""
+
+    trouble: Trouble
+    until: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,130 +84,189 @@ class OverviewPage:
     """Everything that the Overview shows.
 
     Attributes:
-        troubles: what needs a look and no banner says, with the address of the list that shows it.
-        count: how many things need a look, those of the banners included; 0 means that all is well.
+        troubles: what needs a look and no banner says; `more`: so many others behind a link.
+        asleep: troubles that the viewer has put aside; `show_asleep`: they are shown.
+        count: how many things need a look, those of the banners included.
+        well: nothing needs a look, nothing is put aside, and everything could be looked at.
         proof: why one may believe that all is well.
+        coming: None for who may not see schedules.
         last_act: the newest act by hand when there was none today.
         all_acts: True where everybody's acts are shown, False where only the viewer's own are.
+        aside: where the facts are that could not be read; "" for who may not see them.
+        live_url: where the page asks for itself again.
     """
 
     may_see_runs: bool
-    troubles: tuple[tuple[Trouble, str], ...]
+    well: bool
+    troubles: tuple[Trouble, ...]
+    more: int
+    asleep: tuple[Asleep, ...]
+    show_asleep: bool
     count: int
     proof: str
     numbers: tuple[Number, ...]
     running: tuple[Row, ...]
     running_words: str
-    failed: tuple[Row, ...]
-    failed_words: str
+    coming: NextDay | None
     acts: tuple[Sentence, ...]
     last_act: Sentence | None
     all_acts: bool
+    aside: str
+    live_url: str
+
+    @property
+    def title(self) -> str:
+        return f"({self.count}) Overview" if self.count else "Overview"
 
 
 def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Unfold's dashboard callback: adds `page` to the context of the admin's index."""
     page = overview_page(request)
-    title = f"({page.count}) Overview" if page.count else "Overview"
-    return {**context, "page": page, "title": title, "crumbs": [("Overview", "")]}
+    return {**context, "page": page, "snoozes": SNOOZES, "title": page.title, "crumbs": [("Overview", "")]}
 
 
 def overview_page(request: HttpRequest) -> OverviewPage:
-    """Read the page in four queries; without the right to see runs only the machinery and one's own acts are shown."""
+    """Read the page that the address asks for: `all` shows every trouble, `snoozed` those that were put aside.
+
+    Three statements, a fourth at most once in a minute, and one round trip to Redis besides those of every page.
+    Without the right to see runs only the machinery and one's own acts are shown.
+    """
     machinery, now = read_machinery(request), timezone.now()
     midnight = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
-    counted, lines = None, Lines((), ())
-    if may(request, VIEW_RUN):
-        counted = figures(now, midnight, cap=COUNT_CAP)
-        lines = overview_lines(midnight, running=RUNNING_SHOWN, troubled=TROUBLED_SHOWN)
-        remember_running(request, counted.running)
-    all_acts = may(request, VIEW_AUDIT)
-    acts = acts_by_hand(limit=ACTS_SHOWN, actor_id=None if all_acts else request.user.pk)
-    today = [act for act in acts if act.at >= midnight]
-    # What a banner says already is not said twice; the title still counts it.
-    troubles = [(trouble, "") for trouble in machinery.troubles if not trouble.on_every_page]
-    troubles += _troubles_of_runs(counted) if counted else []
+    all_acts, may_see_runs = may(request, VIEW_AUDIT), may(request, VIEW_RUN)
+    read = read_database(
+        request,
+        now,
+        acts=ACTS_SHOWN,
+        every_act=all_acts,
+        runs=may_see_runs,
+        schedules=may(request, VIEW_SCHEDULE),
+        cap=COUNT_CAP,
+    )
+    glance = read_redis(machinery) if may_see_runs else None
+    if read.figures:
+        remember_running(request, read.figures.running)
+        remember_failures(request, read.figures.needing_action)
+    # Whether the objects that schedules name exist is asked on their own page: here it would be a query more.
+    wrong = problems(read.schedules or (), now, objects=False)
+    found = _troubles(request, machinery, read, wrong, glance, now)
+    awake = [trouble for trouble in found if trouble.key not in read.asleep]
+    everything, show_asleep = bool(request.GET.get("all")), bool(request.GET.get("snoozed"))
+    shown = awake if everything else awake[:TROUBLES_SHOWN]
+    whole = [one for one in read.schedules or () if one.row.pk not in wrong]
+    coming = planned(whole, now) if read.schedules is not None else None
+    today = [act for act in read.acts if act.at >= midnight]
     return OverviewPage(
-        may_see_runs=counted is not None,
-        troubles=tuple(troubles),
-        count=len(troubles) + len(machinery.banners),
-        proof=_proof(counted),
-        numbers=_numbers(counted, machinery, midnight) if counted else (),
-        running=rows(lines.running),
-        running_words=f"{capped(counted.running, COUNT_CAP)}, longest first" if counted and counted.running else "none",
-        failed=rows(lines.troubled),
-        failed_words=_failed_words(counted, len(lines.troubled)) if counted else "",
+        may_see_runs=may_see_runs,
+        well=not found and not machinery.banners and (glance is not None or not may_see_runs),
+        troubles=tuple(shown),
+        more=len(awake) - len(shown),
+        asleep=tuple(Asleep(one, clock(read.asleep[one.key], now)) for one in found if one.key in read.asleep),
+        show_asleep=show_asleep,
+        count=len(awake) + len(machinery.banners),
+        proof=_proof(read, glance, now),
+        numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
+        running=_running() if read.figures and read.figures.running else (),
+        running_words=_running_words(read.figures),
+        coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
-        last_act=sentences(acts[:1])[0] if acts and not today else None,
+        last_act=sentences(read.acts[:1])[0] if read.acts and not today else None,
         all_acts=all_acts,
+        aside=reverse("admin:jobs_facts_set_aside") if may(request, REREAD_FACTS.permission) else "",
+        live_url=reverse("admin:jobs_overview_live") + ("?" + request.GET.urlencode() if request.GET else ""),
     )
 
 
-def _list_of(parameters: str) -> str:
-    return reverse("admin:jobs_run_changelist") + parameters
+def _troubles(
+    request: HttpRequest,
+    machinery: Machinery,
+    read: Read,
+    wrong: Mapping[int, str],
+    glance: Glance | None,
+    now: datetime,
+) -> list[Trouble]:
+    found = troubles.of_machinery(request, machinery)
+    if read.schedules is not None:
+        found += troubles.of_schedules(read.schedules, wrong, machinery, now)
+    if glance is not None:
+        found += troubles.of_workers(glance.workers, now) + troubles.of_queues(glance)
+    found += troubles.of_groups(request, read.groups, now)
+    if read.figures and read.figures.needing_action > len(read.groups):
+        found.append(_other_groups(read.figures.needing_action - len(read.groups)))
+    return troubles.by_gravity(found)
 
 
-def _troubles_of_runs(counted: Figures) -> list[tuple[Trouble, str]]:
-    found = []
-    for state, icon, tone, count, one, many in (
-        ("failed", "error", "bad", counted.failed, "failed", "failed"),
-        ("lost", "sensors_off", "warn", counted.lost, "was lost", "were lost"),
-    ):
-        if count:
-            number = "1 run" if count == 1 else f"{capped(count, COUNT_CAP)} runs"
-            fact = f"{number} {one if count == 1 else many} today."
-            found.append((Trouble(tone, icon, fact, "", ""), _list_of(f"?state={state}&since=today")))
-    return found
+def _other_groups(count: int) -> Trouble:
+    way = (reverse("admin:jobs_failuregroup_changelist"), "Failures")
+    fact = f"{capped(count, COUNT_CAP)} more groups of failures need action."
+    return Trouble("warn", "error", fact, "They failed longer ago.", "", key="groups", ways=(way,))
 
 
-def _numbers(counted: Figures, machinery: Machinery, midnight: datetime) -> tuple[Number, ...]:
-    # Without Redis or a recorder nobody hears what starts and ends: these two are as they were last recorded.
-    stale = not (machinery.live and machinery.alive(RECORDER))
-    lost = f", {capped(counted.lost, COUNT_CAP)} lost" if counted.lost else ""
-    accepted = f"and {capped(counted.accepted, COUNT_CAP)} accepted, not yet queued" if counted.accepted else ""
-    return (
-        _number("Runs, 24 h", counted.ran, "asked for in the last 24 hours", "?since=24h"),
-        _number(
-            "Failed today",
-            counted.failed,
-            f"of those asked for since midnight, {timezone.localtime(midnight):%Z}{lost}",
-            "?state=failed&since=today",
-            tone="bad" if counted.failed else "",
-        ),
-        _number("Running now", counted.running, _slots(machinery), "?state=running", stale=stale),
-        _number("Waiting in queues", counted.queued, accepted or _recorded(machinery), "?state=queued", stale=stale),
+def _running() -> tuple[Row, ...]:
+    """The runs that have been running longest, those that are late first."""
+    lines = running_lines(limit=RUNNING_SHOWN)
+    found = rows(lines, usual({line.run.task_name for line in lines}))
+    return tuple(sorted(found, key=lambda row: row.bar is None or not row.bar.late))
+
+
+def _running_words(figures: Figures | None) -> str:
+    if figures is None or not figures.running:
+        return "none"
+    number = "1 run" if figures.running == 1 else f"{capped(figures.running, COUNT_CAP)} runs"
+    return f"{number}, most late first" if figures.running > 1 else number
+
+
+def _next_day(found: Sequence[Planned], read: Read, now: datetime) -> NextDay:
+    total, more = sum(len(one.moments) for one in found), any(one.more for one in found) or read.more
+    left = len(found) - NEXT_SHOWN
+    return NextDay(
+        lines=tuple(_coming(one, now) for one in found[:NEXT_SHOWN]),
+        day=next_day(found, now),
+        words=f"{total:,}{'+' if more else ''} {'run' if total == 1 else 'runs'} planned"
+        if total
+        else "nothing planned",
+        more=f"and {plural(left, 'more schedule')}" if left > 0 else "",
     )
 
 
-def _number(label: str, count: int, note: str, parameters: str, *, tone: str = "", stale: bool = False) -> Number:
-    unit = "run" if count == 1 else "runs"
-    return Number(label, capped(count, COUNT_CAP), unit, note, _list_of(parameters), tone, stale)
+def _coming(one: Planned, now: datetime) -> Coming:
+    row, at = one.stored.row, one.moments[0]
+    return Coming(
+        at=at,
+        clock=f"{timezone.localtime(at):%H:%M}",
+        name=row.name,
+        job=job_title(row.task),
+        href=reverse("admin:django_celery_beat_periodictask_change", args=[row.pk]),
+        relative=f"in {duration(max((at - now).total_seconds(), 0.0))}",
+    )
 
 
-def _slots(machinery: Machinery) -> str:
-    fleet = machinery.fleet
-    if not fleet.beacons:
-        return "slots not known" if not machinery.live else "no worker has been heard"
-    heard = duration(max(fleet.oldest_beat, 0.0))
-    return f"{fleet.busy:,} of {plural(fleet.slots, 'slot')} in use, heard {heard} ago"
+def _proof(read: Read, glance: Glance | None, now: datetime) -> str:
+    """Why one may believe that all is well: only what was looked at."""
+    told = []
+    if read.schedules:
+        count = len(read.schedules)
+        told.append(
+            "The one schedule missed nothing in the last 24 h"
+            if count == 1
+            else f"None of {'the first ' if read.more else ''}{count:,} schedules missed a moment in the last 24 h"
+        )
+    if read.figures:
+        told.append("no failure needs action")
+        told.append(_longest(glance))
+    told.append("Redis, database, recorder, beat and workers answer")
+    sentence = ", ".join(part for part in told if part)
+    return f"{sentence[0].upper()}{sentence[1:]}. Read now."
 
 
-def _recorded(machinery: Machinery) -> str:
-    if machinery.alive(RECORDER):
-        return f"recorded {duration(max(machinery.leases[RECORDER].renewed_ago, 0.0))} ago"
-    return f"as recorded; the recorder was {machinery.last_seen(RECORDER)}"
+def _longest(glance: Glance | None) -> str:
+    if glance is None:
+        return ""
+    stamps = [depth.oldest for depth in glance.reading.queues.values() if depth.oldest is not None]
+    if stamps:
+        return f"the longest wait is {duration(max(glance.reading.at - min(stamps), 0.0))}"
+    waits = any(depth.ready for depth in glance.reading.queues.values())
+    return "" if waits else "no message waits"
 
 
-def _failed_words(counted: Figures, shown: int) -> str:
-    total = counted.failed + counted.lost
-    newest = f", the newest {shown:,} shown" if total > shown else ""
-    return f"{capped(total, COUNT_CAP)} since midnight, {timezone.get_current_timezone_name()}{newest}"
-
-
-def _proof(counted: Figures | None) -> str:
-    answers = "Redis, database, recorder, beat and workers answer."
-    if counted is None:
-        return answers
-    ran = "1 run" if counted.ran == 1 else f"{capped(counted.ran, COUNT_CAP)} runs"
-    running = capped(counted.running, COUNT_CAP) if counted.running else "none"
-    return f"No run failed or was lost today, {running} running now, {ran} in the last 24 h; {answers}"
+__all__ = ["Number", "OverviewPage", "overview", "overview_page"]

@@ -22,7 +22,7 @@ from .words import clock
 
 SHORTEST_ID, SHORTEST_WORDS = 4, 3
 #: The parameters of the address, in the order in which it is written.
-NAMES = ("q", "state", "job", "queue", "worker", "schedule", "by", "source", "since", "until")
+NAMES = ("q", "state", "job", "queue", "worker", "schedule", "by", "source", "group", "since", "until")
 #: Digits and the letters a to f, some of each: how the id of a run begins.
 _LIKE_AN_ID = re.compile(r"(?=[^g-z]*[0-9])(?=[^g-z]*[a-f])[0-9a-f][0-9a-f-]{3,35}")
 _ID = "id:"
@@ -46,6 +46,7 @@ class Asked:
     schedule: str = ""
     by: str = ""
     source: str = ""
+    group: str = ""
     since: str = ""
     until: str = ""
     problems: dict[str, str] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Asked:
             "state": "" if asked.state in ("", *State) else f"No state is called “{asked.state}”.",
             "schedule": "" if _is_row_id(asked.schedule) else "A schedule is asked for by its number.",
             "by": "" if asked.by == "me" or _is_row_id(asked.by) else "by=me shows your own runs, a number a person's.",
+            "group": "" if _is_row_id(asked.group) else "A group of failures is asked for by its number.",
             "source": "" if asked.source in ("", *Source) else f"“{asked.source}” starts no runs here.",
             "since": _wrong_time(asked.since),
             "until": "Give a date and a clock time." if asked.until in PRESETS else _wrong_time(asked.until),
@@ -112,6 +114,7 @@ class Asked:
             queue=self.queue,
             worker=self.worker,
             schedule_id=_number(self.schedule),
+            failure_group_id=_number(self.group),
             source=Source(self.source) if self.source else None,
             since=self._since(timezone.now()) if self.since else None,
             until=_time(self.until) if self.until else None,
@@ -142,6 +145,7 @@ class Asked:
             ("schedule", f"schedule {_name(named.schedules, self.schedule)}" if self.schedule else ""),
             ("by", "by me" if self.by == "me" else f"by {_name(named.people, self.by)}" if self.by else ""),
             ("source", f"started by: {SOURCES.get(self.source, self.source)}" if self.source else ""),
+            ("group", f"failure group {self.group}" if self.group else ""),
             ("since", self._time_words("since", self.since) if self.since else ""),
             ("until", self._time_words("until", self.until) if self.until else ""),
         ]

@@ -7,6 +7,7 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 
 from jobs.ledger.durations import usual
 from jobs.ledger.family import family
@@ -15,12 +16,16 @@ from jobs.ledger.preview import can_preview
 from jobs.ledger.run_page import AttemptLine, Outcome, RunPage, attempts, outcome, trail
 from jobs.models import Run
 
-from .access import RUN_JOB, may
+from .access import may
 from .audit_sentences import sentences
+from .cancel_facts import cancel_words
+from .compare import what_changed
 from .keyset import link
 from .object_links import object_links
-from .run_error import error_card
+from .retry_facts import marks
+from .run_error import error_card, like_words
 from .run_facts import (
+    Notice,
     based_on_words,
     ended_words,
     facts,
@@ -31,11 +36,13 @@ from .run_facts import (
     steps,
 )
 from .run_family import family_tab
+from .run_links import verb_links
 from .run_log import LINES_ON_OVERVIEW, Shown, log_of
 from .run_progress import last_progress, progress_card
 from .run_tabs import Tab, tab_address, tab_links
 from .run_technical import arguments_text, technical
 from .schedule_access import VIEW_SCHEDULE
+from .why_waiting import why_waiting
 from .words import plural
 
 
@@ -58,8 +65,9 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         + link(tab=tab.value, state=run.state, **own_query)
         if run.is_active
         else "",
-        "like_this": _like_this(request, page),
-        "notices": notices(page),
+        "verbs": verb_links(request, run, page.job),
+        "notices": (*([why] if (why := why_waiting(request, run)) else []), *notices(page), *_cancelled(run)),
+        "marks": marks(page),
         "schedule_href": _schedule_href(request, run),
         "older": _run_address(page.older),
         "newer": _run_address(page.newer),
@@ -72,13 +80,9 @@ def _turned(request: HttpRequest, run: Run) -> bool:
     return request.GET.get("state", run.state) != run.state
 
 
-def _like_this(request: HttpRequest, page: RunPage) -> str:
-    run, job = page.run, page.job
-    if job is None or job.parameters is None or not run.arguments_exact:
-        return ""
-    if not (may(request, RUN_JOB) and may(request, job.permission)):
-        return ""
-    return reverse("admin:jobs_start", args=[job.name]) + link(**{"from": run.task_id})
+def _cancelled(run: Run) -> tuple[Notice, ...]:
+    fact, text = cancel_words(run, timezone.now())
+    return (Notice("idle", "pending" if run.is_active else "do_not_disturb_on", fact, text),) if fact else ()
 
 
 def _schedule_href(request: HttpRequest, run: Run) -> str:
@@ -99,6 +103,8 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "error": error_card(came),
         "error_attempt": came.attempt or run.attempt,
         "error_worker": came.worker,
+        "like": like_words(run),
+        "changed": what_changed(run, page.job),
         "files": [(file, can_preview(file)) for file in page.files],
         "files_words": plural(len(page.files), "file"),
         "facts": facts(page, usually, _schedule_href(request, run)),

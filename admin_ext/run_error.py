@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.urls import reverse
+
 from jobs.ledger.frames import Frame, Raised, read_traceback
 from jobs.ledger.run_page import Outcome
+from jobs.models import Run
 
-from .words import plural
+from .words import clock, plural
 
 #: A recursion has more; the whole traceback has them all.
 OWN_SHOWN = 12
@@ -85,6 +88,18 @@ def error_card(outcome: Outcome) -> ErrorCard | None:
         traceback=outcome.traceback,
         truncated=any(raised.cut for raised in chain),
     )
+
+
+def like_words(run: Run) -> tuple[str, str]:
+    """`312 like this since Tue 14:02, 3 still hurting`, and the address of their group; "" where there is none."""
+    group = run.failure_group
+    if group is None:
+        return "", ""
+    words = "The only one like this"
+    if group.total > 1:
+        words = f"One of {group.total:,} like this since {clock(group.first_seen)}"
+    hurting = f"{group.hurting:,} still hurting" if group.hurting else "healed"
+    return f"{words}, {hurting}", reverse("admin:jobs_failuregroup_change", args=[group.pk])
 
 
 def _where(raised: Raised) -> str:

@@ -40,12 +40,14 @@ _ENDED = {
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence under the page's head that explains the state: tone warn, bad or idle."""
+    """A sentence under the page's head that explains the state: tone warn, bad or idle; `href` leads to what helps."""
 
     tone: str
     icon: str
     fact: str
     text: str
+    href: str = ""
+    way_on: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,20 +120,12 @@ def notices(page: RunPage) -> tuple[Notice, ...]:
         found.append(Notice("warn", "sensors_off", f"Its worker vanished{why}; it may have partly run.", again))
     elif run.state_note:
         found.append(Notice("idle", "info", f"{run.state_note[:1].upper()}{run.state_note[1:]}.", ""))
-    if run.state == State.WAITING:
-        found.append(Notice("idle", "hourglass_empty", f"It waits until {exact(run.not_before)}.", ""))
-    if run.state == State.ACCEPTED:
-        found.append(Notice("idle", "outbox", "It is accepted and safe.", "The recorder puts it into its queue."))
-    if run.state == State.QUEUED:
-        found.append(Notice("idle", "stacks", f"It waits in the queue {run.queue} for a free worker.", ""))
     if run.state == State.RETRYING:
         text = "It is tried again by itself; nobody needs to do anything."
         found.append(Notice("warn", "autorenew", f"Attempt {run.attempt} ended, another follows.", text))
     if run.provisional:
         text = "It may still be corrected by what the worker itself reports."
         found.append(Notice("idle", "help", "This end was announced by Celery, not by the worker.", text))
-    if run.cancel_requested_at and not run.is_finished:
-        found.append(Notice("idle", "pending", "Cancelling has been asked for.", ""))
     if run.resolution:
         found.append(Notice("idle", "task_alt", f"Somebody has decided: {run.resolution}.", ""))
     if run.truncated:

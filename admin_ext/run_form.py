@@ -20,13 +20,17 @@ from jobs.catalog.registry import Danger, find_job
 from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
 from jobs.ledger.audit import Subject
 from jobs.ledger.lists import job_history
+from jobs.ledger.retry import RetryRefused, retry_run
 from jobs.ledger.start import Started, start_run
 from jobs.ledger.verbs import START_RUN, require
+from jobs.models import Run
 from jobs.states import State
 
 from .access import VIEW_RUN, may, person
+from .fill import RETRY
 from .jobs_page import needed_role
 from .machinery import read_machinery
+from .run_links import run_address
 from .sheet import CONFIRM, LONGEST_REASON, Sheet, fresh_sheet, sent_sheet
 from .sources import read_sources
 from .will_happen import consequences
@@ -97,7 +101,8 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
                 "preset_address": self._with_query("admin:jobs_preset"),
                 "targets_address": self._with_query("admin:jobs_start_targets"),
                 "preset_name": self.request.POST.get(PRESET, "")[:100],
-                "button": button(job.danger, bool(job.dry_run)),
+                "button": _button(sheet),
+                "retried_address": run_address(self.request.GET[RETRY]) if sheet.retries else "",
                 "confirm_name": CONFIRM,
                 "sources": read_sources(self.request, job),
                 "consequences": consequences(job, history, read_machinery(self.request), queue=queue),
@@ -122,6 +127,11 @@ def button(danger: Danger, has_dry_run: bool) -> str:
     if danger is Danger.DANGER or label != "Local":
         return f"Run in {label}"
     return "Run for real" if has_dry_run else "Run"
+
+
+def _button(sheet: Sheet) -> str:
+    text = button(sheet.job.danger, bool(sheet.job.dry_run))
+    return text.replace("Run", "Retry", 1) if sheet.retries else text
 
 
 class RunForm(JobFormView):
@@ -159,16 +169,34 @@ class RunForm(JobFormView):
         if self.job.dry_run:
             arguments[self.job.dry_run] = act == DRY
         based_on = sheet.fill.run.task_id if sheet.fill.run else ""
-        prefix = "form" if act == REAL else "dry"
+        retries = sheet.retries and act == REAL
+        prefix = "retry" if retries else "form" if act == REAL else "dry"
         wish = sheet.wishes.wish(reason=sheet.reason, nonce=f"{prefix}:{nonce}", based_on=based_on)
+        actor = person(self.request)
         try:
-            started = start_run(self.job, arguments, actor=person(self.request), wish=wish)
+            if retries:
+                retried = self._retried()
+                started = retry_run(retried, actor=actor, wish=wish, arguments=arguments, confirmed=sheet.confirm)
+            else:
+                started = start_run(self.job, arguments, actor=actor, wish=wish)
+        except NotPermitted as error:
+            raise PermissionDenied(str(error)) from None
+        except RetryRefused as error:
+            return self.page(sheet, str(error), nonce)
         except InvalidArguments as error:
             sheet.form.refuse(error.fields)
             return self.page(sheet, sheet.summary(), nonce)
         except FormReused as error:
             return self.page(sheet, str(error))
-        return self._to_the_run(started, "dry run" if act == DRY else "run")
+        return self._to_the_run(started, "dry run" if act == DRY else "retry" if retries else "run")
+
+    def _retried(self) -> Run:
+        """The run that the form retries."""
+        named = Run.objects.filter(task_id=self.request.GET[RETRY][:255], task_name=self.job.name)
+        found = named.first() if may(self.request, VIEW_RUN) else None
+        if found is None:
+            raise RetryRefused(f"the run to be retried is not kept any more, or is none of {self.job.title}.")
+        return found
 
     def _to_the_run(self, started: Started, noun: str) -> HttpResponseRedirect:
         run = started.run

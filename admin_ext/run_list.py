@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from jobs.ledger.durations import usual
 from jobs.ledger.export import MOST_ROWS
+from jobs.ledger.needing_action import NEEDING, needing_statement
 from jobs.ledger.run_counts import RunCounts, run_counts
 from jobs.ledger.run_query import Place, RunQuery, search_is_indexed
 from jobs.ledger.run_slices import RunSlice, run_slice
@@ -77,6 +78,7 @@ class RunListPage:
     newer_than: str = ""
     looked: Looked | None = None
     running: int | None = None
+    needing_action: int | None = None
 
     @property
     def export_rows(self) -> str:
@@ -96,7 +98,12 @@ def run_list_page(parameters: Mapping[str, Any], viewer_id: int | None, *, link_
     query = asked.query(viewer_id)
     shown = run_slice(query, limit=PER_PAGE, place=position.place, backwards=position.backwards)
     counts = run_counts(
-        query, cap=COUNT_CAP, shown=shown, place=position.place, backwards=position.backwards, besides=besides
+        query,
+        cap=COUNT_CAP,
+        shown=shown,
+        place=position.place,
+        backwards=position.backwards,
+        besides=[*besides, needing_statement(cap=COUNT_CAP)],
     )
     if position.after and not shown.lines and counts.end is None:
         # Nothing is newer than what was the top.
@@ -116,6 +123,7 @@ def run_list_page(parameters: Mapping[str, Any], viewer_id: int | None, *, link_
         matching=_matching(query, counts, shown, position),
         newer_than=asked.link(after=place_text(top)) if position.is_top else "",
         running=counts.running,
+        needing_action=next(number for kind, _, number in counts.besides if kind == NEEDING),
         looked=_looked(asked, query, shown, counts, position, names),
         **_ways(asked, shown, counts, position),
     )
@@ -169,6 +177,7 @@ def _looked(
 
 #: The parameter of the address that a leading condition comes from, where its name is another.
 _PARAMETERS = {"task_name": "job", "schedule_id": "schedule", "actor_id": "by", "id_prefix": "q", "words": "q"}
+_PARAMETERS["failure_group_id"] = "group"
 
 
 def _pills(asked: Asked, counts: RunCounts | None, found: int = 0) -> tuple[Pill, ...]:

@@ -27,7 +27,7 @@ from .run_contents import run_context
 from .run_log import Shown, has_news, log_of
 from .run_progress import progress_card
 from .run_tabs import Tab
-from .sidebar import BADGE_CAP, remember_running
+from .sidebar import BADGE_CAP, remember_failures, remember_running
 
 
 class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
@@ -46,6 +46,7 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
             messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
             return redirect("admin:jobs_run_changelist")
         remember_running(request, page.running)
+        remember_failures(request, page.needing_action)
         context = run_context(request, page)
         if (key := request.GET.get("preview", "")) and context["tab"] is Tab.OVERVIEW:
             context["preview"] = self._preview(page, key)

@@ -12,18 +12,30 @@ from unfold.admin import ModelAdmin
 from jobs.models import Run
 
 from .access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from .cancel import CancelView
+from .compare import CompareView
+from .dead_letter_verbs import Discard, ReadAgain
+from .dead_letters import DeadLetters
 from .jobs_page import JobsPage
 from .keyset import KeysetChangeList
 from .machinery import read_machinery
 from .object_choice import search_objects
+from .overview_views import live_overview, snooze_trouble
 from .presets import DeletePreset, SavePreset
+from .queue_page import QueuePageView, live_queue
+from .queue_purge import PurgeQueue
+from .queues import QueuesPage, live_queues
+from .retry import RetryView
 from .run_downloads import download_file, download_log, download_traceback
 from .run_filters import panel_of
 from .run_form import RunForm, TargetsFragment
 from .run_list import run_list_page
 from .run_list_views import export_view, may_open_schedules, new_runs
 from .run_page import RunPageView, live_log, live_run
-from .sidebar import remember_running
+from .sidebar import remember_failures, remember_running
+from .worker_page import WorkerPageView, live_worker
+from .worker_verbs import AskWorker
+from .workers import WorkersPage, live_workers
 
 
 @admin.register(Run)
@@ -51,6 +63,21 @@ class RunAdmin(ModelAdmin):
             # Not wrapped: a sign-in page must not be swapped into the list that waits for new runs.
             path("new/", new_runs, name="jobs_run_new"),
             path("export/", wrap(export_view), name="jobs_run_export"),
+            # Not wrapped: a sign-in page must not be swapped into what is being watched.
+            path("overview/live/", live_overview, name="jobs_overview_live"),
+            path("overview/snooze/", wrap(snooze_trouble), name="jobs_overview_snooze"),
+            path("queues/", wrap(QueuesPage.as_view(model_admin=self)), name="jobs_queues"),
+            # Not wrapped: a sign-in page must not be swapped into what is being watched.
+            path("queues/live/", live_queues, name="jobs_queues_live"),
+            path("queues/queue/", wrap(QueuePageView.as_view(model_admin=self)), name="jobs_queue"),
+            path("queues/queue/live/", live_queue, name="jobs_queue_live"),
+            path("queues/queue/purge/", wrap(PurgeQueue.as_view(model_admin=self)), name="jobs_queue_purge"),
+            path("workers/", wrap(WorkersPage.as_view(model_admin=self)), name="jobs_workers"),
+            # Not wrapped: a sign-in page must not be swapped into what is being watched.
+            path("workers/live/", live_workers, name="jobs_workers_live"),
+            path("workers/worker/", wrap(WorkerPageView.as_view(model_admin=self)), name="jobs_worker"),
+            path("workers/worker/live/", live_worker, name="jobs_worker_live"),
+            path("workers/worker/ask/", wrap(AskWorker.as_view(model_admin=self)), name="jobs_worker_ask"),
             path("catalog/", wrap(JobsPage.as_view(model_admin=self)), name="jobs_catalog"),
             path("catalog/<path:name>/start/", wrap(RunForm.as_view(model_admin=self)), name="jobs_start"),
             path(
@@ -65,7 +92,13 @@ class RunAdmin(ModelAdmin):
                 wrap(DeletePreset.as_view(model_admin=self)),
                 name="jobs_preset_delete",
             ),
+            path("set-aside/", wrap(DeadLetters.as_view(model_admin=self)), name="jobs_facts_set_aside"),
+            path("set-aside/read/", wrap(ReadAgain.as_view(model_admin=self)), name="jobs_facts_read_again"),
+            path("set-aside/discard/", wrap(Discard.as_view(model_admin=self)), name="jobs_facts_discard"),
             path("<path:object_id>/change/", wrap(RunPageView.as_view(model_admin=self)), name="jobs_run_change"),
+            path("<path:object_id>/cancel/", wrap(CancelView.as_view(model_admin=self)), name="jobs_run_cancel"),
+            path("<path:object_id>/compare/", wrap(CompareView.as_view(model_admin=self)), name="jobs_run_compare"),
+            path("<path:object_id>/retry/", wrap(RetryView.as_view(model_admin=self)), name="jobs_run_retry"),
             # Not wrapped: a sign-in page must not be swapped into the run that is being watched.
             path("<path:object_id>/live/", live_run, name="jobs_run_live"),
             path("<path:object_id>/log/", live_log, name="jobs_run_log"),
@@ -82,6 +115,8 @@ class RunAdmin(ModelAdmin):
         page = run_list_page(request.GET, request.user.pk, link_schedules=may_open_schedules(request))
         if page.running is not None:
             remember_running(request, page.running)
+        if page.needing_action is not None:
+            remember_failures(request, page.needing_action)
         context = {
             **(extra_context or {}),
             "page": page,

@@ -9,11 +9,11 @@ from django import forms
 from django.http import HttpRequest, QueryDict
 
 from jobs.catalog.parameters import Parameters
-from jobs.catalog.registry import Danger, Job
+from jobs.catalog.registry import Danger, Job, RetrySafety
 from jobs.errors import InvalidArguments
 
 from .clerk import Clerk
-from .fill import Fill, read_fill
+from .fill import RETRY, Fill, read_fill
 from .forms import ParametersForm, labels_of_wrong, nothing_was
 from .guard import Guard, guard_of, why_not_confirmed
 from .upload_field import UploadField
@@ -57,7 +57,12 @@ class Sheet:
 
     @property
     def asks_to_confirm(self) -> bool:
-        return self.job.danger is Danger.DANGER
+        return self.job.danger is Danger.DANGER or (self.retries and self.job.retry is RetrySafety.NEVER)
+
+    @property
+    def retries(self) -> bool:
+        """Whether what it starts is the retry of a run."""
+        return RETRY in self.request.GET
 
     @property
     def tells_targets(self) -> bool:

@@ -7,9 +7,11 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 
-from jobs.ledger import lists
+from jobs.ledger.needing_action import badge_counts
+from jobs.ledger.verbs import REREAD_FACTS
 
 from .access import RUN_JOB, VIEW_AUDIT, VIEW_RESULT, VIEW_RUN, may
+from .machinery import read_machinery
 
 #: Counting stops here: a badge is a hint, not a report.
 BADGE_CAP = 1000
@@ -57,6 +59,10 @@ def may_see_schedules(request: HttpRequest) -> bool:
     return may(request, "django_celery_beat.view_periodictask")
 
 
+def may_see_set_aside(request: HttpRequest) -> bool:
+    return may(request, REREAD_FACTS.permission)
+
+
 def may_see_users(request: HttpRequest) -> bool:
     return may(request, "auth.view_user")
 
@@ -70,7 +76,30 @@ def jobs_is_current(request: HttpRequest) -> bool:
 
 
 def runs_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_run_changelist")) and not jobs_is_current(request)
+    return request.path.startswith(reverse("admin:jobs_run_changelist")) and not (
+        jobs_is_current(request)
+        or set_aside_is_current(request)
+        or queues_is_current(request)
+        or workers_is_current(request)
+    )
+
+
+def queues_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:jobs_queues"))
+
+
+def workers_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:jobs_workers"))
+
+
+def set_aside_is_current(request: HttpRequest) -> bool:
+    return request.path.startswith(reverse("admin:jobs_facts_set_aside"))
+
+
+def set_aside_badge(request: HttpRequest) -> str:
+    """How many facts the recorder could not read, "" for none and where that is not known."""
+    count = read_machinery(request).stream.dead
+    return f"{count:,}" if count else ""
 
 
 def results_is_current(request: HttpRequest) -> bool:
@@ -82,12 +111,32 @@ def remember_running(request: HttpRequest, count: int) -> None:
     request._oc_running = count  # type: ignore[attr-defined]
 
 
+def remember_failures(request: HttpRequest, count: int) -> None:
+    """Keep the number of groups that need action for this request's badge, as `remember_running` does."""
+    request._oc_failures = count  # type: ignore[attr-defined]
+
+
+def failures_badge(request: HttpRequest) -> str:
+    """How many groups of failures need action, "" for none."""
+    return _badge(_count(request, "_oc_failures"))
+
+
 def running_badge(request: HttpRequest) -> str:
     """How many runs are running now, "" for none: Unfold draws whatever text it gets."""
-    count: int | None = getattr(request, "_oc_running", None)
-    if count is None:
-        count = lists.running_count(cap=BADGE_CAP)
-        remember_running(request, count)
+    return _badge(_count(request, "_oc_running"))
+
+
+def _count(request: HttpRequest, name: str) -> int:
+    """What the page has remembered, or what one statement tells both badges."""
+    if not hasattr(request, name):
+        running, failures = badge_counts(cap=BADGE_CAP)
+        remember_running(request, getattr(request, "_oc_running", running))
+        remember_failures(request, getattr(request, "_oc_failures", failures))
+    count: int = getattr(request, name)
+    return count
+
+
+def _badge(count: int) -> str:
     if count == 0:
         return ""
     return f"{count:,}" if count <= BADGE_CAP else f"{BADGE_CAP:,}+"

@@ -37,7 +37,7 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     if abs(seconds) < 1:
         return "just now"
     if abs(seconds) >= 86_400:
-        return _day_and_clock(moment, now)
+        return _day_and_clock(timezone.localtime(moment), timezone.localtime(now))
     coarse = _coarse(abs(seconds))
     return f"{coarse} ago" if seconds > 0 else f"in {coarse}"
 
@@ -53,14 +53,11 @@ def clock(moment: datetime | None, now: datetime | None = None) -> str:
     """`14:32:04` today, `Mon 14:32` within six days, `5 Oct 14:32` this year, `5 Oct 2025` before."""
     if moment is None:
         return "unknown"
-    now = now or timezone.now()
-    if timezone.localtime(moment).date() == timezone.localtime(now).date():
-        return timezone.localtime(moment).strftime("%H:%M:%S")
-    return _day_and_clock(moment, now)
-
-
-def _day_and_clock(moment: datetime, now: datetime) -> str:
     local, today = timezone.localtime(moment), timezone.localtime(now)
+    return local.strftime("%H:%M:%S") if local.date() == today.date() else _day_and_clock(local, today)
+
+
+def _day_and_clock(local: datetime, today: datetime) -> str:
     if abs(local.date() - today.date()) < timedelta(days=7):
         return local.strftime("%a %H:%M")
     if local.year == today.year:

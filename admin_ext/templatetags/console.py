@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django import template
@@ -14,6 +14,7 @@ from django.utils.html import format_html
 
 from admin_ext import chips, words
 from admin_ext.origin import Origin, origin_of
+from admin_ext.rows import Row
 from jobs.catalog.registry import Job
 from jobs.models import Run, RunFile
 
@@ -30,6 +31,7 @@ register.filter("initials", words.initials)
 
 
 @register.simple_tag
+@cache
 def chip(one: chips.Chip, big: bool = False) -> str:
     """A state as symbol and word."""
     return format_html(
@@ -89,7 +91,11 @@ def moment(at: datetime | None, style: str = "ago", unknown: str = "unknown") ->
 @register.simple_tag(takes_context=True)
 def started_by(context: RequestContext, run: Run) -> str:
     """Who or what asked for the run: initials or a symbol, and a name."""
-    by = origin_of(run, _viewer_id(context))
+    return _by(origin_of(run, _viewer_id(context)))
+
+
+@lru_cache(maxsize=256)
+def _by(by: Origin) -> str:
     symbol = '<span class="material-symbols-outlined oc-by__icon">{}</span>'
     return format_html(
         '<span class="oc-by"><span class="oc-by__mark{}" aria-hidden="true">{}</span>'
@@ -98,6 +104,45 @@ def started_by(context: RequestContext, run: Run) -> str:
         format_html(symbol, by.icon) if by.icon else by.initials,
         by.label,
         by.label,
+    )
+
+
+@register.simple_tag
+def took(row: Row) -> str:
+    """How long the run took or has been running, and a drawing of that against what is usual."""
+    bar = row.bar
+    if bar is None:
+        return format_html('<span class="oc-took">{}</span>', row.took)
+    title = f"{bar.usually}, {bar.within}"
+    if bar.late:
+        told = '<span class="oc-took oc-text--warn" title="{}">{}{} <span class="oc-took__usual">{}</span></span>'
+        words = format_html(told, title, icon("schedule", "warn"), row.took, bar.usually)
+    else:
+        words = format_html('<span class="oc-took" title="{}">{}</span>', title, row.took)
+    return format_html(
+        '{}<svg class="oc-took__bar" width="100%" height="9" role="img" aria-label="{}">'
+        '<rect class="oc-f--track" x="0" y="3" width="100%" height="3" rx="1.5"/>'
+        '<rect class="oc-f--{}" x="0" y="3" width="{}" height="3" rx="1.5"/>'
+        '<rect class="oc-f--ink" x="{}" y="0" width="1.5" height="9"/></svg>',
+        *(words, title, bar.tone, bar.width, bar.tick),
+    )
+
+
+@register.simple_tag
+def now_took(row: Row) -> str:
+    """How long the run has been running beside what is usual, and a thicker drawing of that than `took`."""
+    bar = row.bar
+    if bar is None:
+        return format_html('<span class="oc-now__words"><b>{}</b></span>', row.took)
+    late = format_html("{}", icon("schedule", "warn")) if bar.late else ""
+    return format_html(
+        '<span class="oc-now__words"><b{}>{}{}</b> <span class="oc-quiet">{}</span></span>'
+        '<svg class="oc-took__bar" width="100%" height="13" role="img" aria-label="{}">'
+        '<rect class="oc-f--track" x="0" y="4" width="100%" height="5" rx="2.5"/>'
+        '<rect class="oc-f--{}" x="0" y="4" width="{}" height="5" rx="2.5"/>'
+        '<rect class="oc-f--ink" x="{}" y="0" width="1.5" height="13"/></svg>',
+        *(format_html(' class="oc-text--warn"') if bar.late else "", late, row.took, bar.usually),
+        *(f"{bar.usually}, {bar.within}", bar.tone, bar.width, bar.tick),
     )
 
 

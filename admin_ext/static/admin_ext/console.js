@@ -93,6 +93,13 @@
     if (event.target.id === "oc-run" && isBusy()) event.preventDefault();
   });
 
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.matches?.("[data-oc-poll]") && isBusy()) event.preventDefault();
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    if (document.querySelector("[data-oc-poll]")) readAt = Date.now();
+  });
+
   // What a part of the page held before it was replaced: its unfolded details, and where the keyboard was.
   const kept = new Map();
   const focusables = (part) => [...part.querySelectorAll("a[href], button, summary, [tabindex]")];

@@ -1,0 +1,104 @@
+"""The command palette: jobs, runs by their ids, schedules, queues and workers, to whoever may see each of them."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from django.http import HttpRequest
+from django.urls import reverse
+from django_celery_beat.models import PeriodicTask
+from unfold.dataclasses import SearchResult
+
+from jobs.catalog.registry import job_title, listed_jobs
+from jobs.fleet.queues import configured
+from jobs.ledger.run_slices import listed
+from jobs.ledger.slices import begins_with
+from jobs.models import Run
+
+from .access import RUN_JOB, VIEW_RUN, may
+from .chips import run_chip
+from .machinery import read_machinery
+from .queue_lines import queue_href
+from .queues import last_known
+from .schedule_access import VIEW_SCHEDULE
+from .words import ago
+from .worker_lines import worker_href
+
+#: So many of each kind are shown.
+EACH = 8
+#: Longer texts than any name are not looked for.
+LONGEST = 200
+#: An id is looked for from so many characters on: fewer begin too many of them.
+SHORTEST_ID = 4
+
+
+def find(request: HttpRequest, text: str) -> list[SearchResult]:
+    """Unfold's search callback: what the viewer may see and `text` names; two statements at most.
+
+    Args:
+        text: as it was typed, in lower case.
+    """
+    text = text.replace("\x00", "").strip()[:LONGEST]
+    if not text:
+        return []
+    found: list[SearchResult] = []
+    if may(request, RUN_JOB):
+        found += _jobs(request, text)
+    if may(request, VIEW_RUN):
+        found += [*_runs(text), *_queues(request, text), *_workers(request, text)]
+    if may(request, VIEW_SCHEDULE):
+        found += _schedules(text)
+    return found
+
+
+def _jobs(request: HttpRequest, text: str) -> list[SearchResult]:
+    jobs = [job for job in listed_jobs() if text in job.title.lower() or text in job.name.lower()]
+    jobs = [job for job in jobs if may(request, job.permission)] if jobs else []
+    return [
+        SearchResult(job.title, f"Job · {job.group}", reverse("admin:jobs_start", args=[job.name]), "play_circle")
+        for job in jobs[:EACH]
+    ]
+
+
+def _runs(text: str) -> list[SearchResult]:
+    """Ids that begin so, newest first; an id is one word."""
+    if len(text) < SHORTEST_ID or any(letter.isspace() for letter in text):
+        return []
+    found = Run.objects.filter(begins_with("task_id", text)).order_by("task_id")[:EACH]
+    runs = sorted(listed(found), key=lambda run: run.accepted_at, reverse=True)
+    return [
+        SearchResult(
+            f"{job_title(run.task_name)} {run.short_id}",
+            f"Run · {run_chip(run.state).word.lower()}, asked for {ago(run.accepted_at)}",
+            reverse("admin:jobs_run_change", args=[run.task_id]),
+            run_chip(run.state).icon,
+        )
+        for run in runs
+    ]
+
+
+def _schedules(text: str) -> list[SearchResult]:
+    found = PeriodicTask.objects.filter(Q(name__icontains=text) | Q(task__icontains=text)).order_by("name")
+    page = "admin:django_celery_beat_periodictask_change"
+    return [
+        SearchResult(
+            name, f"Schedule · {job_title(task)}{'' if on else ', off'}", reverse(page, args=[pk]), "calendar_clock"
+        )
+        for pk, name, task, on in found.values_list("pk", "name", "task", "enabled")[:EACH]
+    ]
+
+
+def _queues(request: HttpRequest, text: str) -> list[SearchResult]:
+    """Those that settings, workers or the last reading name; Redis is not asked for them."""
+    beacons, known = read_machinery(request).fleet.beacons, last_known()
+    names = {*configured(), *(name for beacon in beacons for name in beacon.queues)}
+    names |= set(known.reading.queues) if known else set()
+    named = sorted(name for name in names if text in name.lower())
+    return [SearchResult(name, "Queue", queue_href(name), "inbox") for name in named[:EACH]]
+
+
+def _workers(request: HttpRequest, text: str) -> list[SearchResult]:
+    named = [beacon for beacon in read_machinery(request).fleet.beacons if text in beacon.worker.lower()]
+    return [
+        SearchResult(one.worker, f"Worker · {', '.join(one.queues[:3])}", worker_href(one.worker), "memory")
+        for one in named[:EACH]
+    ]
