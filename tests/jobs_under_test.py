@@ -17,7 +17,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import User
 from pydantic import Field, SecretStr
 
-from jobs import File, job
+from jobs import File, check_cancelled, job
 from jobs.catalog.registry import Targets
 
 
@@ -73,6 +73,26 @@ def fail(message: str) -> None:
     """Raises."""
     note("start")
     raise ValueError(message)
+
+
+@job(title="Fail without a file", group="Tests", runbook="Make the file, then run it again.")
+def fail_without(path: str) -> str:
+    """Raises until the test has made a file."""
+    if not Path(path).exists():
+        raise FileNotFoundError(f"{path} is not there yet")
+    return "found"
+
+
+class Away(Exception):
+    """Says itself what it is, whatever its message says."""
+
+    fingerprint = "gateway-away"
+
+
+@job(title="Fail by name", group="Tests")
+def fail_by_name(message: str) -> None:
+    """Raises what names itself."""
+    raise Away(message)
 
 
 @job(title="Fail twice, then succeed", group="Tests", bind=True, max_retries=3)
@@ -272,3 +292,27 @@ def ask_for_a_file(table: File, rows: Annotated[int, Field(ge=1)], pin: SecretSt
     """Reads a file that must be given."""
     with table.open() as opened:
         return f"{table.name} {len(opened.read())} {rows} {pin is not None}"
+
+
+@job(title="Stop when told", group="Tests")
+def stop_when_told() -> str:
+    """Works until somebody cancels it, at most a minute, and tidies up."""
+    note("start")
+    deadline = time.monotonic() + 60
+    try:
+        while time.monotonic() < deadline:
+            check_cancelled()
+            time.sleep(0.02)
+    finally:
+        note("tidied")
+    note("end")
+    return "not told"
+
+
+@job(title="Ask for another try in 3 s", group="Tests", bind=True, max_retries=1)
+def retry_in_3_s(self: Any) -> str:
+    """Asks for an automatic retry, then succeeds."""
+    note("start")
+    if self.request.retries == 0:
+        raise self.retry(exc=RuntimeError("not yet"), countdown=3)
+    return "at last"

@@ -14,6 +14,8 @@ from django.db import connection
 #: The tables that grow with the history.
 GROWING = {
     *("jobs_run", "jobs_attempt", "jobs_runlog", "jobs_runfile", "jobs_runobject", "jobs_auditevent"),
+    # As many as there are kinds of failures and different arguments that fail; groups themselves are few.
+    *("jobs_failurecase", "jobs_failurecount"),
     *("django_celery_results_taskresult", "django_celery_results_groupresult"),
 }
 #: Virtual machine steps between two calls of SQLite's progress handler.

@@ -9,8 +9,10 @@ from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.utils import timezone
 
-from jobs.models import AuditEvent, Run, RunFile
+from jobs.failures.fingerprint import Basis
+from jobs.models import AuditEvent, FailureGroup, Run, RunFile
 from jobs.states import State
 from tests import jobs_under_test as under_test
 
@@ -23,24 +25,47 @@ PAGES = {
     "run": "/admin/jobs/run/abcd/change/",
     "live": "/admin/jobs/run/abcd/live/",
     "file": "/admin/jobs/run/abcd/files/{file}/",
+    "log": "/admin/jobs/run/abcd/log/",
+    "log as text": "/admin/jobs/run/abcd/log.txt",
+    "compare": "/admin/jobs/run/abcd/compare/",
+    "cancel": "/admin/jobs/run/abcd/cancel/",
+    "retry": "/admin/jobs/run/abcd/retry/",
+    "failures": "/admin/jobs/failuregroup/",
+    "failure": "/admin/jobs/failuregroup/1/change/",
+    "retry all": "/admin/jobs/failuregroup/1/retry/",
+    "queues": "/admin/jobs/run/queues/",
+    "queue": "/admin/jobs/run/queues/queue/?name=default",
+    "purge": "/admin/jobs/run/queues/queue/purge/?name=default",
+    "workers": "/admin/jobs/run/workers/",
+    "facts set aside": "/admin/jobs/run/set-aside/",
+    "schedules": "/admin/django_celery_beat/periodictask/",
+    "results": "/admin/django_celery_results/taskresult/",
     "audit": "/admin/jobs/auditevent/",
     "users": "/admin/auth/user/",
     "roles": "/admin/auth/group/",
 }
+IN_THE_SIDEBAR = ("jobs", "runs", "failures", "queues", "workers", "schedules", "audit", "users", "roles")
+#: For superusers, and for the roles that say so.
+GUARDED = {"form", "purge", "facts set aside", "audit", "users", "roles"}
 SEES = {
     "nobody": {"overview"},
-    "Viewer": {"overview", "jobs", "runs", "run", "live", "file"},
-    "Operator": {"overview", "jobs", "form", "runs", "run", "live", "file"},
-    "Auditor": {"overview", "jobs", "runs", "run", "live", "file", "audit"},
+    # The pages that ask before an act are for everybody who sees runs: in place of the button they say who may.
+    "Viewer": set(PAGES) - GUARDED,
+    "Operator": set(PAGES) - GUARDED | {"form", "purge", "facts set aside"},
+    "Auditor": set(PAGES) - GUARDED | {"audit"},
     "superuser": set(PAGES),
 }
 
 
 @pytest.fixture
 def file(roles: None) -> RunFile:
-    """A file of the run abcd."""
+    """A file of the run abcd; there is a group of failures as well."""
     run = Run.objects.create(task_id="abcd", task_name=under_test.add.name, state=State.SUCCEEDED, actor_label="Ana")
     path = default_storage.save("runs/abcd/a.csv", ContentFile(b"a"))
+    moments = {"first_seen": timezone.now(), "last_seen": timezone.now()}
+    FailureGroup.objects.create(
+        pk=1, fingerprint="f", basis=Basis.TYPE, task_name=run.task_name, last_run="abcd", **moments
+    )
     return RunFile.objects.create(run=run, name="a.csv", path=path, content_type="text/csv", size=1)
 
 
@@ -54,20 +79,21 @@ def client_of(role: str) -> Client:
 
 
 @pytest.mark.parametrize("role", SEES)
-@pytest.mark.parametrize("page", PAGES)
-def test_each_role_sees_its_pages_and_403_elsewhere(role: str, page: str, file: RunFile) -> None:
-    response = client_of(role).get(PAGES[page].format(file=file.pk))
-    assert response.status_code == (200 if page in SEES[role] else 403)
-    if page not in SEES[role]:
-        assert "You may not" in response.content.decode()
-    response.close()
+def test_each_role_sees_its_pages_and_403_elsewhere(role: str, file: RunFile) -> None:
+    client = client_of(role)
+    answers = {page: client.get(address.format(file=file.pk)) for page, address in PAGES.items()}
+    assert {page for page, answer in answers.items() if answer.status_code == 200} == SEES[role]
+    for page in set(PAGES) - SEES[role]:
+        assert answers[page].status_code == 403 and "You may not" in answers[page].content.decode(), page
+    answers["file"].close()
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_who_is_not_signed_in_is_asked_to(page: str, file: RunFile) -> None:
-    for client in (Client(), _guest()):
-        response = client.get(PAGES[page].format(file=file.pk))
-        assert response.status_code == 302 and "/admin/login/" in response.headers["Location"]
+@pytest.mark.parametrize("guest", [False, True], ids=["nobody at all", "no staff"])
+def test_who_is_not_signed_in_is_asked_to(guest: bool, file: RunFile) -> None:
+    client = _guest() if guest else Client()
+    for page, address in PAGES.items():
+        response = client.get(address.format(file=file.pk))
+        assert response.status_code == 302 and "/admin/login/" in response.headers["Location"], page
 
 
 def _guest() -> Client:
@@ -108,7 +134,7 @@ def test_a_refused_download_is_recorded(file: RunFile) -> None:
 @pytest.mark.parametrize("role", SEES)
 def test_the_sidebar_shows_what_one_may_see(role: str, file: RunFile) -> None:
     text = client_of(role).get("/admin/").content.decode()
-    for page in ("jobs", "runs", "audit", "users", "roles"):
+    for page in IN_THE_SIDEBAR:
         assert (f'href="{PAGES[page]}"' in text) == (page in SEES[role]), page
 
 
@@ -130,7 +156,7 @@ def _counts() -> dict[str, int]:
 
 
 @pytest.mark.parametrize("method", ["put", "patch", "delete", "post"])
-@pytest.mark.parametrize("page", ["jobs", "run", "live", "file"])
+@pytest.mark.parametrize("page", ["jobs", "run", "live", "file", "queues", "workers", "facts set aside"])
 def test_pages_that_only_show_take_no_other_method(page: str, method: str, file: RunFile) -> None:
     response = getattr(client_of("superuser"), method)(PAGES[page].format(file=file.pk))
     assert response.status_code == 405

@@ -59,6 +59,7 @@ class Redis:
 
     def __init__(self, refuses: str = "") -> None:
         self.refuses = refuses
+        self.answers: list[Any] = []
 
     def set(self, *args: Any, **kwargs: Any) -> bool:
         if self.refuses:
@@ -71,10 +72,21 @@ class Redis:
     def pipeline(self, **kwargs: Any) -> Redis:
         return self
 
-    def time(self) -> None: ...
+    def time(self) -> None:
+        self.answers.append((5, 0))
+
+    def get(self, *args: Any) -> None:
+        self.answers.append(None)
+
+    def llen(self, *args: Any) -> None:
+        self.answers.append(0)
+
+    def lindex(self, *args: Any) -> None:
+        self.answers.append(None)
 
     def execute(self) -> list[Any]:
-        return [(5, 0)]
+        answers, self.answers = self.answers, []
+        return answers
 
 
 def test_a_redis_that_takes_no_writes_is_known_and_says_why(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

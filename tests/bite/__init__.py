@@ -1,0 +1,1 @@
+"""`make bite`: the guarantee is taken out, one part at a time, and each time a test must turn red."""

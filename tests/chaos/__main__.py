@@ -1,0 +1,5 @@
+"""`python -m tests.chaos [--short]`."""
+
+from tests.chaos.run import main
+
+main()

@@ -1,0 +1,140 @@
+"""Messages that no producer of ours would send, pushed into the queue of a real worker: good ones flow after each."""
+
+from __future__ import annotations
+
+import base64
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from jobs.catalog.registry import find_job
+from jobs.fleet.quarantined import QUARANTINE_KEY
+from jobs.ledger.audit import Actor
+from jobs.ledger.start import start_run
+from jobs.states import State
+from tests import jobs_under_test as under_test
+from tests.e2e.client import Person
+from tests.e2e.conftest import PASSWORD, finished
+from tests.e2e.processes import Stack, wait_for
+
+QUEUE = "default"
+
+
+def whole(body: Any = ([1], {}, {}), **headers: Any) -> dict[str, Any]:
+    """A message as Celery sends it, with other headers or another body."""
+    tag = str(uuid.uuid4())
+    return {
+        "body": base64.b64encode(json.dumps(body).encode()).decode(),
+        "content-encoding": "utf-8",
+        "content-type": "application/json",
+        "headers": {"lang": "py", "task": under_test.plain.name, "id": tag, "retries": 0, **headers},
+        "properties": {
+            "correlation_id": tag,
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": QUEUE},
+            "priority": 0,
+            "body_encoding": "base64",
+            "delivery_tag": tag,
+        },
+    }
+
+
+def text(message: dict[str, Any], **changes: Any) -> str:
+    return json.dumps({**message, **changes})
+
+
+def without(message: dict[str, Any], part: str, name: str) -> str:
+    return json.dumps({**message, part: {key: value for key, value in message[part].items() if key != name}})
+
+
+def properties(**changes: Any) -> str:
+    message = whole()
+    return text(message, properties={**message["properties"], **changes})
+
+
+#: What, and whether it is set aside; what Celery itself drops or fails with a word in its log is not.
+POISON: dict[str, tuple[Callable[[], str | bytes], bool]] = {
+    "not JSON": (lambda: "not json {", True),
+    "bytes that are no text": (lambda: b"\xff\xfe\x00", True),
+    "null": (lambda: "null", True),
+    "empty": (lambda: "", True),
+    "a number": (lambda: "7", True),
+    "a list": (lambda: "[1, 2]", True),
+    "an odd tagged value": (lambda: '{"a": {"__type__": "uuid", "__value__": "no"}}', True),
+    "no properties": (lambda: '{"body": "", "headers": {}}', True),
+    "no delivery tag": (lambda: without(whole(), "properties", "delivery_tag"), True),
+    "no delivery info": (lambda: without(whole(), "properties", "delivery_info"), True),
+    "unknown body encoding": (lambda: properties(body_encoding="zip"), True),
+    "body not base64": (lambda: text(whole(), body="%%%"), True),
+    "body a number": (lambda: text(whole(), body=7), True),
+    "body of another shape": (lambda: text(whole(body=5)), True),
+    "body a list of one": (lambda: text(whole(body=[1])), True),
+    "body not JSON inside": (lambda: text(whole(), body=base64.b64encode(b"{nope").decode()), False),
+    "pickle": (lambda: text(whole(), **{"content-type": "application/x-python-serialize"}), False),
+    "headers null": (lambda: text(whole(), headers=None), False),
+    "headers a list": (lambda: text(whole(), headers=[1]), True),
+    "no id": (lambda: without(whole(), "headers", "id"), True),
+    "an id that is a number": (lambda: text(whole(id=7)), True),
+    "no task": (lambda: without(whole(), "headers", "task"), False),
+    "unknown task": (lambda: text(whole(task="nobody.knows")), False),
+    "task a list": (lambda: text(whole(task=["x"])), True),
+    "timelimit a word": (lambda: text(whole(timelimit="abc")), True),
+    "timelimit of words": (lambda: text(whole(timelimit=["a", "b"])), True),
+    "retries a word": (lambda: text(whole(retries="many")), True),
+    "attempt a word": (lambda: text(whole(run_attempt="first")), True),
+    "eta a word": (lambda: text(whole(eta="tomorrow")), False),
+    "expires a word": (lambda: text(whole(expires="soon")), False),
+    "arguments not a list": (lambda: text(whole(body=[5, {}, {}])), False),
+    "options not a dict": (lambda: text(whole(body=[[], [], {}])), False),
+    "embed not a dict": (lambda: text(whole(body=[[], {}, 5])), False),
+    "chord of nonsense": (lambda: text(whole(body=[[], {}, {"callbacks": 5, "chord": 3, "chain": 1}])), False),
+    "group a dict": (lambda: text(whole(group={"a": 1})), True),
+    "parents that are no text": (lambda: text(whole(root_id=[1], parent_id={})), True),
+    "source a list": (lambda: text(whole(source=[])), True),
+    "retries beyond every number": (lambda: text(whole(retries=10**30)), True),
+    "published at no time": (lambda: text(whole(first_published_at=1e300)), True),
+    "id of 10,000 characters": (lambda: text(whole(id="x" * 10_000)), True),
+}
+
+
+@pytest.mark.parametrize("what", POISON)
+def test_good_messages_flow_after(what: str, stack: Stack, actor: Actor) -> None:
+    """One worker and one recorder, never restarted, meet them all, one after the other."""
+    make, aside = POISON[what]
+    client = stack.client()
+    assert stack.worker.process is not None and stack.recorder.process is not None
+    processes = stack.worker.process.pid, stack.recorder.process.pid
+    before = client.llen(QUARANTINE_KEY)
+    client.lpush(QUEUE, make())
+    run = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor).run
+    assert finished(run.task_id, 15).state == State.SUCCEEDED
+    assert client.llen(QUARANTINE_KEY) - before == aside, client.lindex(QUARANTINE_KEY, 0)
+    wait_for(lambda: not client.hlen("unacked"), "nothing to be left unacknowledged")
+    assert (stack.worker.process.poll(), stack.recorder.process.poll()) == (None, None)
+    assert processes == (stack.worker.process.pid, stack.recorder.process.pid)
+
+
+def test_what_is_set_aside_can_be_read(stack: Stack, actor: Actor) -> None:
+    client = stack.client()
+    client.delete(QUARANTINE_KEY)
+    client.lpush(QUEUE, "not json {")
+    wait_for(lambda: client.llen(QUARANTINE_KEY), "it to be set aside")
+    kept = json.loads(str(client.lindex(QUARANTINE_KEY, 0)))
+    assert (kept["queue"], kept["worker"], kept["message"]) == (QUEUE, "default@tests", "not json {")
+    assert kept["why"].startswith("JSONDecodeError")
+    stack.up(stack.web)
+    text = Person(stack.url).sign_in("ana", PASSWORD).get("/admin/").text
+    assert "1 message could not be read by workers and was set aside." in text
+
+
+def test_a_worker_that_reconnects_still_sets_aside(stack: Stack, actor: Actor) -> None:
+    client = stack.client()
+    client.client_kill_filter(_type="normal", skipme=True)
+    client.lpush(QUEUE, "null")
+    run = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor).run
+    assert finished(run.task_id, 40).state == State.SUCCEEDED
+    assert stack.worker.process is not None and stack.worker.process.poll() is None
+    assert json.loads(str(client.lindex(QUARANTINE_KEY, 0)))["message"] == "null"

@@ -1,0 +1,94 @@
+"""A retry through a real worker: every type arrives as it was; from the failing run to the healed one in a browser."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from playwright.sync_api import Page, expect
+
+from jobs import File
+from jobs.catalog.registry import find_job
+from jobs.ledger.audit import Actor
+from jobs.ledger.retry import RetryRefused, retry_run
+from jobs.ledger.start import start_run
+from jobs.models import Run
+from jobs.states import State
+from tests import jobs_under_test as under_test
+from tests.e2e.conftest import finished
+from tests.e2e.processes import Stack
+from tests.e2e.test_types import GOOD
+from tests.jobs_under_test import book
+
+SETS: list[dict[str, Any]] = []
+for name, entered, _ in GOOD:
+    fits = next((one for one in SETS if name not in one), None)
+    SETS.append({name: entered}) if fits is None else fits.update({name: entered})
+
+
+def failed(run: Run) -> Run:
+    """As if its end had been another one: a job that echoes does not fail."""
+    Run.objects.filter(pk=run.pk).update(state=State.FAILED)
+    return Run.objects.get(pk=run.pk)
+
+
+def received(run: Run) -> Any:
+    (line,) = book(run.task_id)
+    return line["received"]
+
+
+def test_every_type_is_retried_with_equal_values(stack: Stack, actor: Actor) -> None:
+    assert {name for one in SETS for name in one} == {name for name, _, _ in GOOD}
+    file = File(default_storage.save("uploads/again.csv", ContentFile(b"a,b\n")), "again.csv", 4)
+    SETS[0] |= {"file": file, "person": actor.user, "people": [actor.user]}
+    job = find_job(under_test.echo_types.name)
+    firsts = [start_run(job, one, actor=actor).run.task_id for one in SETS]
+    olds = [failed(finished(task_id)) for task_id in firsts]
+    agains = [finished(retry_run(old, actor=actor).run.task_id) for old in olds]
+    for old, again in zip(olds, agains, strict=True):
+        assert again.state == State.SUCCEEDED, again.error_message
+        assert again.arguments == old.arguments
+        assert received(again) == received(old)
+
+
+def test_a_secret_is_asked_for_again_and_arrives(stack: Stack, actor: Actor) -> None:
+    job = find_job(under_test.echo_types.name)
+    old = failed(finished(start_run(job, {"whole": 1, "pin": "canary-1"}, actor=actor).run.task_id))
+    with pytest.raises(RetryRefused, match="type it again: Pin"):
+        retry_run(old, actor=actor)
+    again = finished(retry_run(old, actor=actor, arguments={"whole": 1, "pin": "canary-2"}).run.task_id)
+    assert received(again)["pin"] == ["str", "'canary-2'"]
+
+
+def test_what_code_published_is_retried_with_what_it_sent(stack: Stack, actor: Actor) -> None:
+    sent: Any = [1, "x", Decimal("1.10"), date(2026, 1, 31), UUID(int=5)], {"k": {"deep": [None, 1.5]}}
+    old = failed(finished(under_test.plain.apply_async(*sent).id))
+    again = finished(retry_run(old, actor=actor).run.task_id)
+    assert (again.state, again.arguments) == (State.SUCCEEDED, old.arguments)
+
+
+def test_from_the_failing_run_to_the_healed_one(page: Page, stack: Stack, actor: Actor, tmp_path: Path) -> None:
+    missing = tmp_path / "list"
+    job = find_job(under_test.fail_without.name)
+    old = finished(start_run(job, {"path": str(missing)}, actor=actor).run.task_id)
+    assert old.state == State.FAILED
+    missing.touch()
+    page.goto(f"/admin/jobs/run/{old.task_id}/change/")
+    page.locator(".oc-head__verbs").get_by_role("link", name="Retry…").click()
+    page.get_by_label("Reason").fill("the file is there")
+    page.get_by_role("button", name="Retry as it was").click()
+    expect(page.get_by_text(f"Retry of run {old.short_id}.")).to_be_visible()
+    again = Run.objects.get(retry_of=old)
+    assert finished(again.task_id).state == State.SUCCEEDED
+    expect(page.locator(".oc-head .oc-chip")).to_contain_text("Succeeded")
+    page.get_by_role("link", name=f"run {old.short_id}").first.click()
+    expect(page.get_by_text("Healed: retried by Ana Petrova as")).to_be_visible()
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.locator(".oc-sticky").get_by_role("link", name="Retry…").click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390

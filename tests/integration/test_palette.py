@@ -1,0 +1,94 @@
+"""The command palette: what it finds, for whom, and how often it asks."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from admin_ext import palette
+from jobs.models import Run
+from jobs.states import State
+from tests import jobs_under_test as under_test
+from tests.integration.schedule_rows import row
+
+SEARCH = "/admin/search/"
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    """Unfold keeps what it found for five minutes."""
+    cache.clear()
+
+
+def found(user: User, text: str) -> list[tuple[str, str]]:
+    """Kind and address of each find, as the palette's own request gets them."""
+    client = Client()
+    client.force_login(user)
+    response = client.get(SEARCH, {"s": text, "extended": "1"})
+    assert response.status_code == 200
+    context = response.context
+    results = context["results"] if context is not None else []
+    return [(one.description.split(" · ")[0], str(one.link)) for one in results]
+
+
+def run(task_id: str) -> Run:
+    return Run.objects.create(task_id=task_id, task_name=under_test.add.name, state=State.FAILED)
+
+
+ID = "abcd1234-0000-4000-8000-000000000000"
+
+
+def test_jobs_runs_schedules_and_queues_are_found(operator: User) -> None:
+    run(ID)
+    made = row("Nightly sum")
+    assert ("Job", f"/admin/jobs/run/catalog/{under_test.add.name}/start/") in found(operator, "ADD")
+    for text in (ID, "abcd1", "ABCD1234"):
+        assert found(operator, text) == [("Run", f"/admin/jobs/run/{ID}/change/")], text
+    assert ("Schedule", f"/admin/django_celery_beat/periodictask/{made.pk}/change/") in found(operator, "nightly")
+    assert ("Queue", "/admin/jobs/run/queues/queue/?name=default") in found(operator, "defau")
+
+
+def test_what_a_person_may_not_see_is_not_found(db: None) -> None:
+    run(ID)
+    row("Nightly sum")
+    nobody = User.objects.create_user("new", is_staff=True)
+    for text in ("add", "abcd1", "nightly", "defau", "w@"):
+        assert found(nobody, text) == [], text
+
+
+def test_a_viewer_finds_no_job_to_start(viewer: User) -> None:
+    run(ID)
+    assert [kind for kind, _ in found(viewer, "abcd1")] == ["Run"]
+    assert "Job" not in {kind for kind, _ in found(viewer, "add")}
+
+
+def test_few_are_found_in_few_statements(operator: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(30):
+        run(f"abcd{number:04}-0000-4000-8000-000000000000")
+        row(f"abcd {number:02}")
+    client = Client()
+    client.force_login(operator)
+    client.get("/admin/jobs/run/catalog/")
+    with CaptureQueriesContext(connection) as queries:
+        results = client.get(SEARCH, {"s": "abcd", "extended": "1"}).context["results"]
+    assert len(results) == 2 * palette.EACH
+    asked = [query["sql"] for query in queries if "jobs_run" in query["sql"] or "periodictask" in query["sql"]]
+    assert len(asked) == 2 and all("LIMIT" in sql for sql in asked)
+    assert len(queries) <= 7, "session, user, two of permissions, leases"
+
+
+@pytest.mark.parametrize("text", ["%", "a'b\"c", "\x00", "_" * 300, "a b c d", "<b>abc"])
+def test_any_text_is_only_text(operator: User, text: str) -> None:
+    run(ID)
+    assert [kind for kind, _ in found(operator, text) if kind == "Run"] == []
+
+
+def test_the_page_offers_it(operator: User) -> None:
+    client = Client()
+    client.force_login(operator)
+    text = client.get("/admin/jobs/run/catalog/").content.decode()
+    assert "Find jobs, runs, queues…" in text and "search-input-command" in text
