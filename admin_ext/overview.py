@@ -23,7 +23,7 @@ from jobs.schedules.problems import problems
 from . import overview_troubles as troubles
 from .access import VIEW_AUDIT, VIEW_RUN, may
 from .audit_sentences import Sentence, sentences
-from .machinery import Machinery, read_machinery
+from .machinery import RECORDER, Machinery, read_machinery
 from .overview_numbers import Number, numbers
 from .overview_pictures import Day, next_day
 from .overview_read import Read, read_database, read_redis
@@ -164,10 +164,10 @@ def overview_page(request: HttpRequest) -> OverviewPage:
         asleep=tuple(Asleep(one, clock(read.asleep[one.key], now)) for one in found if one.key in read.asleep),
         show_asleep=show_asleep,
         count=len(awake) + len(machinery.banners),
-        proof=_proof(read, glance, now),
+        proof=_proof(read, glance),
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
         running=_running() if read.figures and read.figures.running else (),
-        running_words=_running_words(read.figures),
+        running_words=_running_words(read.figures, machinery),
         coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
         last_act=sentences(read.acts[:1])[0] if read.acts and not today else None,
@@ -209,11 +209,13 @@ def _running() -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: row.bar is None or not row.bar.late))
 
 
-def _running_words(figures: Figures | None) -> str:
+def _running_words(figures: Figures | None, machinery: Machinery) -> str:
+    # Without Redis or a recorder nobody hears what starts and ends.
+    recorded = "" if machinery.live and machinery.alive(RECORDER) else ", as last recorded"
     if figures is None or not figures.running:
-        return "none"
+        return f"none{recorded}"
     number = "1 run" if figures.running == 1 else f"{capped(figures.running, COUNT_CAP)} runs"
-    return f"{number}, most late first" if figures.running > 1 else number
+    return f"{number}, most late first{recorded}" if figures.running > 1 else f"{number}{recorded}"
 
 
 def _next_day(found: Sequence[Planned], read: Read, now: datetime) -> NextDay:
@@ -241,7 +243,7 @@ def _coming(one: Planned, now: datetime) -> Coming:
     )
 
 
-def _proof(read: Read, glance: Glance | None, now: datetime) -> str:
+def _proof(read: Read, glance: Glance | None) -> str:
     """Why one may believe that all is well: only what was looked at."""
     told = []
     if read.schedules:
@@ -254,9 +256,9 @@ def _proof(read: Read, glance: Glance | None, now: datetime) -> str:
     if read.figures:
         told.append("no failure needs action")
         told.append(_longest(glance))
-    told.append("Redis, database, recorder, beat and workers answer")
     sentence = ", ".join(part for part in told if part)
-    return f"{sentence[0].upper()}{sentence[1:]}. Read now."
+    looked = f"{sentence[0].upper()}{sentence[1:]}. " if sentence else ""
+    return f"{looked}Redis, database, recorder, beat and workers answer. Read now."
 
 
 def _longest(glance: Glance | None) -> str:

@@ -134,14 +134,14 @@ def now_took(row: Row) -> str:
     bar = row.bar
     if bar is None:
         return format_html('<span class="oc-now__words"><b>{}</b></span>', row.took)
-    late = format_html("{}", icon("schedule", "warn")) if bar.late else ""
+    late = icon("schedule", "warn") if bar.late else ""
     return format_html(
-        '<span class="oc-now__words"><b{}>{}{}</b> <span class="oc-quiet">{}</span></span>'
+        '<span class="oc-now__words"><b class="oc-num{}">{}{}</b> <span class="oc-quiet">{}</span></span>'
         '<svg class="oc-took__bar" width="100%" height="13" role="img" aria-label="{}">'
         '<rect class="oc-f--track" x="0" y="4" width="100%" height="5" rx="2.5"/>'
         '<rect class="oc-f--{}" x="0" y="4" width="{}" height="5" rx="2.5"/>'
         '<rect class="oc-f--ink" x="{}" y="0" width="1.5" height="13"/></svg>',
-        *(format_html(' class="oc-text--warn"') if bar.late else "", late, row.took, bar.usually),
+        *(" oc-text--warn" if bar.late else "", late, row.took, bar.usually),
         *(f"{bar.usually}, {bar.within}", bar.tone, bar.width, bar.tick),
     )
 

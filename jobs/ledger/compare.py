@@ -14,7 +14,7 @@ from .shown_arguments import shown_arguments
 from .slices import begins_with
 
 #: So many runs before a failed one are looked through for the last that succeeded.
-LOOKED_THROUGH = 1000
+LOOKED_THROUGH = 300
 #: Two lengths of time are the same unless one is so much longer, and by so many seconds.
 _LONGER, _AT_LEAST = 1.5, 1.0
 #: From here on a longer time is worth a flag.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Model, Q
+from django.db.models import Model
 
-from jobs.models import AuditEvent, Run, RunObject
+from jobs.models import Run, RunObject
 from jobs.states import State
 
 from .run_counts import running_count as running_count
@@ -42,12 +42,6 @@ def runs_of_object(obj: Model, *, limit: int) -> tuple[RunLine, ...]:
 def was_started(nonce: str) -> bool:
     """Whether a form with this nonce has already started a run."""
     return Run.objects.filter(nonce=nonce).exists()
-
-
-def acts_by_hand(*, limit: int, actor_id: int | None = None) -> tuple[AuditEvent, ...]:
-    """The newest acts of people, of one person where `actor_id` is given."""
-    by_people = Q(actor_id__isnull=False) if actor_id is None else Q(actor_id=actor_id)
-    return tuple(AuditEvent.objects.filter(by_people).order_by("-id")[:limit])
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def make(number: int, state: State, **values: object) -> Run:
 
 def test_all_is_well_with_its_proof(client: Client, all_well: None) -> None:
     text = client.get("/admin/").content.decode()
-    assert "All is well." in text and "No failure needs action, the longest wait is 1 min 30 s, Redis," in text
+    assert "All is well." in text and "No failure needs action, the longest wait is 1 min 30 s. Redis," in text
     assert "1 heard" in text and "0 of 2 slots in use" in text and "Live" in text
     assert "<title> Overview | Operations</title>" in text and "Needs attention" not in text
 
@@ -110,6 +110,22 @@ def test_who_may_not_retry_is_not_sent_there(viewer: User, all_well: None) -> No
     client.force_login(viewer)
     text = client.get("/admin/").content.decode()
     assert "Add fails" in text and "/retry/" not in text
+
+
+def test_a_late_run_comes_first_with_what_is_usual(client: Client, all_well: None) -> None:
+    forget_durations()
+    now = timezone.now()
+    for number in range(4):
+        make(number, State.SUCCEEDED, runtime=2.0, finished_at=now)
+    make(10, State.RUNNING, started_at=now - timedelta(seconds=300), claimed_at=now, accepted_at=now)
+    Run.objects.create(
+        task_id="other", task_name=under_test.hold.name, state=State.RUNNING, claimed_at=now - timedelta(seconds=900)
+    )
+    response = client.get("/admin/")
+    assert [row.run.task_id for row in response.context["page"].running] == ["00000010", "other"]
+    text = response.content.decode()
+    assert "usually 2.0 s" in text and '<b class="oc-num oc-text--warn">' in text
+    forget_durations()
 
 
 def number_of(page: OverviewPage, label: str) -> Number:
@@ -164,7 +180,7 @@ def test_what_only_redis_knows_is_grey_and_never_zero(
     assert {number.label for number in page.numbers if number.stale} == {"Longest wait now", "Slots in use"}
     assert number_of(page, "Slots in use").value == "?" and number_of(page, "Longest wait now").value == "?"
     assert number_of(page, "Slots in use").note == "unknown; 1 running as last recorded"
-    assert not page.well
+    assert not page.well and page.running_words == "1 run, as last recorded"
 
 
 FULL = "command not allowed when used memory > 'maxmemory'."

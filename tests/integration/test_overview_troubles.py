@@ -82,7 +82,7 @@ def test_nothing_wrong_is_one_sentence_with_its_proof(redis: Redis, ana: Client)
     row(last_run_at=timezone.now())
     page = page_of(ana)
     assert page.well and page.proof == (
-        "The one schedule missed nothing in the last 24 h, no failure needs action, no message waits, "
+        "The one schedule missed nothing in the last 24 h, no failure needs action, no message waits. "
         "Redis, database, recorder, beat and workers answer. Read now."
     )
 

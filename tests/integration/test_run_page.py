@@ -17,7 +17,9 @@ from kombu.utils import json
 
 from admin_ext import chips
 from admin_ext.run_tabs import Tab
+from jobs.failures.record import note_failures
 from jobs.models import Attempt, AuditEvent, Run, RunFile
+from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, Source, State
 from tests import jobs_under_test as under_test
 
@@ -190,6 +192,7 @@ def test_hostile_text_is_text(client: Client, text: str) -> None:
     )
     User.objects.filter(username="vito").update(is_superuser=True)
     tabs = [address(run, f"{part}/?tab={tab}") for tab in Tab for part in ("change", "live")]
+    note_failures([(run, Fact(Kind.ENDED, run.task_id, 0, error_type=text, error_message=text))], [])
     for page in ("/admin/", "/admin/jobs/run/", "/admin/jobs/auditevent/", address(run), address(run, "live/"), *tabs):
         found = client.get(page).content.decode()
         escaped = text.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
