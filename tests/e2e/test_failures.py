@@ -26,6 +26,13 @@ pytestmark = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def alone(stack: Stack) -> None:
+    """Tests of other files let the same job fail."""
+    Run.objects.filter(task_name=JOB).delete()
+    FailureGroup.objects.filter(task_name=JOB).delete()
+
+
 def run_it(path: Path, actor: Actor) -> Run:
     return finished(start_run(find_job(JOB), {"path": str(path)}, actor=actor).run.task_id)
 

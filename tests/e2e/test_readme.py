@@ -41,12 +41,14 @@ BY_HAND = (
     '.venv/bin/python manage.py shell -c "from sums import total; print(total.delay(2, 3).get(timeout=10))"',
     ".venv/bin/python manage.py self_check",
 )
-BY_MAKE = ("make up", "make admin", "make help", "make test", "make bench", "PORT=8001 make up")
+BY_MAKE = ("make up", "make admin", "make help", "make test", "make bench-history", "PORT=8001 make up")
 #: Placeholders, which cannot be run; the test that tries the like of it.
 ELSEWHERE = {
     "REDIS_URL=redis://host:6379/0 DATABASE_URL=postgres://… make up": "e2e/test_up.py",
     # A million rows take minutes; there it is a hundred.
     "manage.py seed_history 1000000": "integration/test_seed_history.py",
+    # About an hour; the test makes the first of its parts.
+    "make bench": "e2e/test_readme.py",
     "manage.py check": "e2e/test_foreign_project.py",
 }
 SNIPPETS = ("app = Celery(", "from celery import shared_task", "from datetime import date", "from admin_ext.object")
@@ -220,7 +222,7 @@ def test_make(copy: Copy) -> None:
     assert all(name in steps for name in ("ruff", "tests/unit", "tests/integration", "tests/e2e"))
 
     # The same road with few rows. Its verdict on speed is not the question here.
-    small = "BENCH_RUNS=500 BENCH_ROUNDS=1 BENCH_ON=sqlite make bench"
+    small = "BENCH_RUNS=500 BENCH_ROUNDS=1 BENCH_ON=sqlite make bench-history"
     assert "runs: first page" in copy.run(small)
 
     log = copy.folder / "up.log"
