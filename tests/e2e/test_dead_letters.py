@@ -30,7 +30,7 @@ def test_what_a_recorder_cannot_read_is_read_again_once_it_can(page: Page, stack
     wait_for(lambda: client.xlen(DEAD_KEY) == 2 and client.xlen(FACTS_KEY) == 0, "both to be set aside")
     assert not Run.objects.filter(task_id="set-aside-1").exists()
 
-    page.goto("/admin/")
+    page.goto("/admin/?all=1")
     expect(page.get_by_text("2 facts could not be read by the recorder.")).to_be_visible()
     page.locator(".oc-machinery").get_by_role("link", name="2 facts could not be read").click()
     page.wait_for_url(f"**{reverse('admin:jobs_facts_set_aside')}")

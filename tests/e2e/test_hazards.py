@@ -51,7 +51,7 @@ def test_what_is_unsafe_is_found_and_shown(unsafe: Stack) -> None:
     # The running recorder finds it by itself.
     wait_for(lambda: len(told(client.get(HAZARDS_KEY))) == 3, "the recorder to look", 30)  # type: ignore[arg-type]
     unsafe.up(unsafe.web)
-    text = unescape(Person(unsafe.url).sign_in("ana", PASSWORD).get("/admin/").text)
+    text = unescape(Person(unsafe.url).sign_in("ana", PASSWORD).get("/admin/?all=1").text)
     for hazard in found:
         assert hazard.fact in text
     assert "Set maxmemory-policy noeviction. See docs/guarantees.md" in text

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from celery import current_app
-from kombu import Exchange, Queue
+from kombu import Exchange, Queue, pools
 
 from jobs.fleet.beacon import read_beacons
 from jobs.models import AuditEvent
@@ -54,6 +54,10 @@ class Fleet:
 @pytest.fixture(scope="module")
 def fleet(running: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     running.up()
+    # Tests before may have started another Redis: what this process had connected to is gone.
+    pools.reset()
+    app: Any = current_app
+    app._pool = app.amqp._producer_pool = None
     for daemon in (running.recorder, running.worker):
         daemon.stop()
     running.client().flushall()
