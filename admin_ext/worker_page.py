@@ -142,7 +142,8 @@ def worker_page(request: HttpRequest) -> WorkerPage:
 
 
 def _runs(ids: list[str]) -> dict[str, Run]:
-    return {run.task_id: run for run in Run.objects.filter(task_id__in=ids).defer("arguments")} if ids else {}
+    known = [task_id for task_id in ids if "\x00" not in task_id]  # PostgreSQL refuses to look for such a one
+    return {run.task_id: run for run in Run.objects.filter(task_id__in=known).defer("arguments")} if known else {}
 
 
 def _heard(one: Judged, live: bool) -> str:

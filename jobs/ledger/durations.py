@@ -33,7 +33,7 @@ _kept: dict[str, tuple[float, Usual | None]] = {}
 
 def usual(task_names: Iterable[str]) -> dict[str, Usual]:
     """How long each of the tasks usually takes, where that is known. One query, or none."""
-    now, names = time.monotonic(), set(task_names)
+    now, names = time.monotonic(), {name for name in task_names if "\x00" not in name}  # no database has such a one
     missing = sorted(name for name in names if name not in _kept or now - _kept[name][0] > KEPT_SECONDS)
     if missing:
         durations = _read(missing)
