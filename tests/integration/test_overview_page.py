@@ -255,7 +255,8 @@ def test_the_overview_reads_no_more_as_the_history_grows(client: Client, all_wel
     with statements() as found:
         client.get("/admin/")
     costs = [cost(sql, values) for sql, values in found]
-    assert not [one for one in costs if one.scans], "no table is read from end to end"
+    # PostgreSQL may read a table of a few rows in one go, whatever indexes it has.
+    assert not [one for one in costs if max(one.scans.values(), default=0) > 100], "no table is read from end to end"
     # Of the last day there are 1,440 runs, which are counted by their hours: PostgreSQL hands each on three times.
     assert max(one.work for one in costs) <= 4_500
 
