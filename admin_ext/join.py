@@ -11,15 +11,14 @@ from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
+from admin_ext.frame.navigation import UNFOLD
 from jobs.settings import settings_of
-
-from .navigation import UNFOLD
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
 #: Last, so that what they take the place of is registered already.
 _APPLICATIONS = ("django_celery_beat", "django_celery_results", "jobs.apps.JobsConfig", "admin_ext.apps.AdminExtConfig")
-_CONTEXT = "admin_ext.machinery.machinery"
+_CONTEXT = "admin_ext.frame.machinery.machinery"
 
 
 def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str | None = None) -> None:

@@ -17,16 +17,15 @@ from django.core.exceptions import BadRequest, PermissionDenied, ValidationError
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
+from admin_ext.objects.page import Fit, run_on_objects
+from admin_ext.parts.access import VIEW_RUN, may, person
+from admin_ext.parts.rows import rows
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs, derived_jobs, find_job
 from jobs.errors import NotPermitted, UnknownJob
 from jobs.ledger.audit import Subject
 from jobs.ledger.lists import runs_of_object
 from jobs.ledger.verbs import START_RUN, require
-
-from .access import VIEW_RUN, may, person
-from .object_run import Fit, run_on_objects
-from .rows import rows
 
 #: Begins the name of each action, so that no action of the ModelAdmin itself is taken for one.
 ACTION = "run:"

@@ -8,20 +8,18 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 from unfold.dataclasses import SearchResult
 
+from admin_ext.frame.machinery import read_machinery
+from admin_ext.parts.access import RUN_JOB, VIEW_RUN, VIEW_SCHEDULE, may
+from admin_ext.parts.chips import run_chip
+from admin_ext.parts.words import ago
+from admin_ext.queues.lines import queue_href
+from admin_ext.queues.listing import last_known
+from admin_ext.workers.lines import worker_href
 from jobs.catalog.registry import job_title, listed_jobs
 from jobs.fleet.queues import configured
 from jobs.ledger.run_slices import listed
 from jobs.ledger.slices import begins_with
 from jobs.models import Run
-
-from .access import RUN_JOB, VIEW_RUN, may
-from .chips import run_chip
-from .machinery import read_machinery
-from .queue_lines import queue_href
-from .queues import last_known
-from .schedule_access import VIEW_SCHEDULE
-from .words import ago
-from .worker_lines import worker_href
 
 #: So many of each kind are shown.
 EACH = 8

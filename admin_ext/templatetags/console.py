@@ -12,9 +12,9 @@ from django.template import RequestContext
 from django.urls import get_script_prefix, reverse
 from django.utils.html import format_html
 
-from admin_ext import chips, words
-from admin_ext.origin import Origin, origin_of
-from admin_ext.rows import Row
+from admin_ext.parts import chips, words
+from admin_ext.parts.origin import Origin, origin_of
+from admin_ext.parts.rows import Row
 from jobs.catalog.registry import Job
 from jobs.models import Run, RunFile
 

@@ -9,8 +9,8 @@ from django import template
 from django.contrib.admin.utils import quote
 from django.utils import timezone
 
-from admin_ext.run_tabs import Tab, tab_address
-from admin_ext.sendable import sendable
+from admin_ext.parts.sendable import sendable
+from admin_ext.run.tabs import Tab, tab_address
 from jobs.models import Run
 
 register = template.Library()

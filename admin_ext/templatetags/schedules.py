@@ -7,7 +7,7 @@ from datetime import datetime
 from django import template
 from django.utils import timezone
 
-from admin_ext import words
+from admin_ext.parts import words
 
 register = template.Library()
 

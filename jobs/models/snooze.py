@@ -8,7 +8,7 @@ class SnoozedTrouble(models.Model):
     """One person does not want to see one trouble until a moment; everybody else still sees it."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+", db_index=False)
-    #: `admin_ext.trouble.Trouble.key`
+    #: `admin_ext.parts.trouble.Trouble.key`
     key = models.CharField(max_length=255)
     until = models.DateTimeField()
 

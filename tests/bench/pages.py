@@ -11,7 +11,7 @@ from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 from django_celery_results.models import TaskResult
 
-from admin_ext.keyset import place_text
+from admin_ext.parts.keyset import place_text
 from jobs.ledger.run_query import Place
 from jobs.management.invented_words import ABSENT_WORD, COMMON_WORD, PEOPLE, RARE_WORD, WORKERS
 from jobs.models import FailureGroup, Run, RunLog

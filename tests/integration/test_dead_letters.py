@@ -145,7 +145,7 @@ def test_what_redis_does_not_tell_is_unknown_and_never_zero(
 def test_the_overview_tells_the_backlog(
     client: Client, redis: Any, seen: stream.Stream, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("admin_ext.machinery.read_stream", lambda: seen)
+    monkeypatch.setattr("admin_ext.frame.machinery.read_stream", lambda: seen)
     text = client.get("/admin/").content.decode()
     assert says in text
     assert "could not be read" not in text
@@ -171,7 +171,7 @@ def test_a_stream_that_grows_towards_danger_is_a_banner_on_every_page(
     client: Client, redis: Any, seen: stream.Stream, says: str, remedy: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leases.hold("recorder", "test")
-    monkeypatch.setattr("admin_ext.machinery.read_stream", lambda: seen)
+    monkeypatch.setattr("admin_ext.frame.machinery.read_stream", lambda: seen)
     for page in ("/admin/", "/admin/jobs/run/", PAGE):
         text = client.get(page).content.decode()
         assert ("oc-banner" in text) == bool(says), page

@@ -13,7 +13,7 @@ from django.test import Client
 from hypothesis import given
 from hypothesis import strategies as st
 
-from admin_ext.form_values import duration_of, duration_text
+from admin_ext.form.values import duration_of, duration_text
 from jobs.models import Run
 from tests import jobs_under_test as under_test
 

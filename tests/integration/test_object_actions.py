@@ -14,8 +14,8 @@ from django.contrib.messages import get_messages
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from admin_ext import object_run
 from admin_ext.object_actions import RunJobsMixin
+from admin_ext.objects import page as object_run
 from jobs.library.users import sign_out_everywhere
 from jobs.models import AuditEvent, Run, RunObject
 from jobs.pipeline.arguments import decode

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client
 
-from admin_ext import object_run
+from admin_ext.objects import page as object_run
 from admin_ext.users import ConsoleUserAdmin
 from jobs.models import AuditEvent, Run, RunObject
 from tests import jobs_under_test as under_test

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from admin_ext import chips
+from admin_ext.parts import chips
 from jobs.catalog.registry import Danger, derived_jobs
 from jobs.models import Run
 from tests import jobs_under_test as under_test

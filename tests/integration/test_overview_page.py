@@ -14,8 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule
 
-from admin_ext import jobs_page, machinery, overview
-from admin_ext.overview import Number, OverviewPage
+from admin_ext.frame import machinery
+from admin_ext.overview import page as overview
+from admin_ext.overview.page import Number, OverviewPage
+from admin_ext.start import catalog as jobs_page
 from jobs.catalog.registry import listed_jobs
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.glance import Glance

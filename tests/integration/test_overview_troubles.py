@@ -17,8 +17,8 @@ from django_celery_beat.models import CrontabSchedule, PeriodicTask
 from redis import Redis
 from redis.connection import AbstractConnection
 
-from admin_ext.overview import OverviewPage
-from admin_ext.overview_views import _until
+from admin_ext.overview.page import OverviewPage
+from admin_ext.overview.views import _until
 from jobs.fleet.beacon import beacon_key, last_key
 from jobs.fleet.broker import BEACONS_KEY
 from jobs.fleet.queues import lists_of

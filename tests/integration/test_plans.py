@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
-from admin_ext import overview, run_list
+from admin_ext.overview import page as overview
+from admin_ext.runs import listing as run_list
 from jobs.ledger import run_query, slices
 from jobs.management import seeding
 from jobs.models import AuditEvent

@@ -18,7 +18,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
-from admin_ext.queues import _memory
+from admin_ext.queues.listing import _memory
 from jobs.fleet.beacon import beacon_key
 from jobs.fleet.broker import BEACONS_KEY, forget_clients
 from jobs.fleet.queues import lists_of
@@ -281,7 +281,7 @@ def test_without_redis_the_page_shows_what_it_last_read_in_grey(
 def test_a_page_that_has_never_heard_of_redis_tells_no_number(
     redis: Redis, ana: Client, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("admin_ext.queues._memory", type(_memory)())
+    monkeypatch.setattr("admin_ext.queues.listing._memory", type(_memory)())
     with stopped(redis, root):
         forget_clients()
         shown = text(ana, LIST)

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django_celery_results.models import GroupResult, TaskResult
 
-from admin_ext import result_page
+from admin_ext.results import page as result_page
 from jobs.ledger import slices
 from jobs.models import Run
 from tests import jobs_under_test as under_test

@@ -15,8 +15,8 @@ from django.http import StreamingHttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from admin_ext.keyset import place_text
-from admin_ext.run_list_views import NEW_CAP
+from admin_ext.parts.keyset import place_text
+from admin_ext.runs.views import NEW_CAP
 from jobs.errors import NotPermitted
 from jobs.ledger import export, run_query
 from jobs.ledger.audit import Actor

@@ -15,10 +15,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from admin_ext.keyset import place_text
-from admin_ext.run_asked import NAMES, Asked
-from admin_ext.run_choices import forget_choices
-from admin_ext.run_list import COUNT_CAP
+from admin_ext.parts.keyset import place_text
+from admin_ext.runs.asked import NAMES, Asked
+from admin_ext.runs.choices import forget_choices
+from admin_ext.runs.listing import COUNT_CAP
 from jobs.ledger import run_query
 from jobs.ledger.durations import forget_durations
 from jobs.ledger.run_counts import run_counts

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from admin_ext.run_asked import NAMES, Asked
-from admin_ext.run_choices import forget_choices
+from admin_ext.runs.asked import NAMES, Asked
+from admin_ext.runs.choices import forget_choices
 from jobs.catalog.registry import find_job
 from jobs.ledger import run_query
 from jobs.ledger.audit import Actor

@@ -14,7 +14,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from admin_ext.run_progress import progress_card
+from admin_ext.run.progress import progress_card
 from jobs.ledger.live import Live, LogLine, Progress
 from jobs.models import Run, RunLog
 from jobs.states import State
@@ -38,8 +38,8 @@ def tell(monkeypatch: pytest.MonkeyPatch) -> Tell:
         *lines: LogLine, written: int | None = None, progress: Progress | None = None, known: bool = True
     ) -> None:
         live = Live(known, progress, lines, len(lines) if written is None else written)
-        for module in ("run_contents", "run_page", "run_downloads"):
-            monkeypatch.setattr(f"admin_ext.{module}.live_of", lambda _: live)
+        for module in ("contents", "page", "downloads"):
+            monkeypatch.setattr(f"admin_ext.run.{module}.live_of", lambda _: live)
 
     return set_live
 

@@ -15,8 +15,8 @@ from django.test import Client
 from django.utils import timezone
 from kombu.utils import json
 
-from admin_ext import chips
-from admin_ext.run_tabs import Tab
+from admin_ext.parts import chips
+from admin_ext.run.tabs import Tab
 from jobs.failures.record import note_failures
 from jobs.models import Attempt, AuditEvent, Run, RunFile
 from jobs.pipeline.facts import Fact, Kind

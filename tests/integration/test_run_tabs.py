@@ -16,7 +16,7 @@ from django.utils import timezone
 from django_celery_results.models import TaskResult
 from kombu.utils import json
 
-from admin_ext.run_tabs import Tab
+from admin_ext.run.tabs import Tab
 from jobs.ledger.durations import forget_durations
 from jobs.ledger.last_runs import last_runs
 from jobs.ledger.run_page import run_page

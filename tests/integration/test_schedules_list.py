@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
-from admin_ext.schedule_list import last_runs
+from admin_ext.schedules.listing import last_runs
 from jobs.models import Run
 
 from .schedule_rows import ADD, LIST, on_mars, row

@@ -10,7 +10,7 @@ from django.core.files.storage import FileSystemStorage, default_storage
 from django.utils import timezone
 from pytest_django import Settings
 
-from admin_ext.machinery import Machinery
+from admin_ext.frame.machinery import Machinery
 from jobs import storage
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.workers import Fleet

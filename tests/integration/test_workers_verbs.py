@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from redis import Redis
 
-from admin_ext.worker_verbs import outcome_words
+from admin_ext.workers.verbs import outcome_words
 from jobs.errors import NotPermitted
 from jobs.fleet.commands import Answers
 from jobs.ledger import worker_verbs

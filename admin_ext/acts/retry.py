@@ -1,0 +1,194 @@
+"""The page that asks before a run is retried: as it was by one press, or with its form by Edit first."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.admin.utils import quote, unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.generic import TemplateView
+from unfold.views import UnfoldModelAdminViewMixin
+
+from admin_ext.frame.machinery import read_machinery
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, person, refuse_unless
+from admin_ext.parts.addresses import retry_form_address, run_address
+from admin_ext.parts.words import clock, value
+from admin_ext.start.guard import guard_of, why_not_confirmed
+from admin_ext.start.page import LONGEST_NONCE, NOT_WHOLE
+from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
+from admin_ext.start.will_happen import Consequence, consequences
+from admin_ext.start.wishes import WishForm
+from jobs.catalog.registry import Danger, Job, RetrySafety, find_job, job_title
+from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
+from jobs.ledger.lists import job_history
+from jobs.ledger.retry import RetryRefused, live_retry, retry_run, why_not
+from jobs.ledger.shown_arguments import shown_arguments
+from jobs.ledger.start import Wish
+from jobs.ledger.verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN
+from jobs.models import Run
+from jobs.pipeline.arguments import decode
+
+from .retry_facts import before_you_retry
+
+
+class RetryView(UnfoldModelAdminViewMixin, TemplateView):
+    """`…/jobs/run/<task id>/retry/`: GET shows what a retry brings about, POST starts it."""
+
+    title = "Retry"
+    template_name = "admin_ext/retry/ask.html"
+    http_method_names = ["get", "post", "head", "options"]
+    run: Run
+    job: Job | None
+
+    def has_permission(self) -> bool:
+        return True  # who may not retry is told so beside the button; a refused POST is recorded by the verb
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+        task_id = unquote(kwargs["object_id"])
+        found = Run.objects.select_related("failure_group").filter(task_id=task_id).first()
+        if found is None:
+            messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
+            return redirect("admin:jobs_run_changelist")
+        self.run = found
+        try:
+            self.job = find_job(found.task_name)
+        except UnknownJob:
+            self.job = None
+        return super().dispatch(request, *args, **kwargs)
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self.ask(WishForm(self.job, like=self.run) if self.job else None)
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        nonce = request.POST.get("nonce", "")
+        wishes = WishForm(self.job, request.POST) if self.job else None
+        if not 0 < len(nonce) <= LONGEST_NONCE:
+            return self.ask(wishes, NOT_WHOLE)
+        if wishes is not None and not wishes.is_valid():
+            return self.ask(wishes, "Nothing was started: look at Advanced once more.", nonce)
+        may_run = self.job is not None and may(request, self.job.permission)
+        if may_run and (error := self.guard()):
+            return self.ask(wishes, f"Nothing was started. {error}", nonce)
+        wish = Wish(reason=self.reason, nonce=f"retry:{nonce}")
+        if wishes is not None:
+            wish = wishes.wish(reason=self.reason, nonce=f"retry:{nonce}", based_on="")
+        try:
+            started = retry_run(self.run, actor=person(request), wish=wish, confirmed=self.confirm)
+        except NotPermitted as error:
+            raise PermissionDenied(str(error)) from None
+        except RetryRefused as error:
+            return self.ask(wishes, str(error), nonce, by=error.by)
+        except (InvalidArguments, FormReused) as error:
+            return self.ask(wishes, str(error))
+        again = started.run
+        if started.created:
+            messages.info(request, f"Run {self.run.short_id} is retried as run {again.short_id}.")
+        else:
+            messages.info(request, "Already retried by this form: one click, one run.")
+        return redirect("admin:jobs_run_change", quote(again.task_id))
+
+    def ask(self, wishes: WishForm | None, refusal: str = "", nonce: str = "", by: str = "") -> HttpResponse:
+        more = {"wishes": wishes, "refusal": refusal, "nonce": nonce or str(uuid.uuid4())}
+        if by:
+            more["refused_by"] = run_address(by)
+        return self.render_to_response(self.get_context_data(**more))
+
+    @property
+    def reason(self) -> str:
+        return self.request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
+
+    @property
+    def confirm(self) -> str:
+        return self.request.POST.get(CONFIRM, "").strip()[:LONGEST_REASON]
+
+    @property
+    def asks_to_confirm(self) -> bool:
+        job = self.job
+        if job is None:
+            return False
+        return job.retry is RetrySafety.NEVER or (job.danger is Danger.DANGER and not self._is_dry)
+
+    @property
+    def _values(self) -> dict[str, Any] | None:
+        if self.job is None or self.job.parameters is None or not self.run.arguments_exact:
+            return None
+        try:
+            return self.job.parameters.bind(*decode(self.run.arguments))
+        except InvalidArguments:
+            return None
+
+    @property
+    def _is_dry(self) -> bool:
+        return bool(self.job and self.job.dry_run and (self._values or {}).get(self.job.dry_run) is True)
+
+    def guard(self) -> str:
+        """What stands before a dangerous run; "" when nothing does."""
+        job = self.job
+        if job is None or job.danger is not Danger.DANGER or self._is_dry:
+            return ""
+        guard = guard_of(job, self._values)
+        if guard.closed:
+            return f"{guard.why} Press Edit first for the dry run."
+        return why_not_confirmed(job, self.confirm, None) if self.request.method == "POST" else ""
+
+    def needs(self) -> str:
+        """Which permission the person lacks, in a sentence; "" when none."""
+        job = self.job
+        if not may(self.request, RETRY_RUN.permission):
+            return RETRY_RUN.sentence
+        for permission in (START_RUN.permission, *([job.permission] if job else [])):
+            if not may(self.request, permission):
+                return f"{needed_role(permission)}."
+        if job is not None and job.retry is RetrySafety.NEVER and not may(self.request, RETRY_UNSAFE.permission):
+            return RETRY_UNSAFE.sentence
+        return ""
+
+    def blocked(self) -> tuple[str, str]:
+        """Why it cannot be retried as it was, and the address of the retry that is under way."""
+        if reason := why_not(self.run, self.job):
+            return f"It cannot be retried as it was: {reason}", ""
+        if (live := live_retry(self.run)) is not None:
+            who = live.actor_label or "somebody"
+            return f"Already retried by {who}: run {live.short_id}.", run_address(live.task_id)
+        return self.guard(), ""
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        run, job, wishes = self.run, self.job, kwargs.get("wishes")
+        blocked, blocked_by = self.blocked()
+        facts: list[Consequence] = before_you_retry(run, job)
+        if job is not None:
+            queue = wishes.queue if wishes is not None else run.queue
+            facts += consequences(job, job_history(job.name), read_machinery(self.request), queue=queue)
+        moment = wishes.cleaned_data.get("not_before") if wishes is not None and wishes.is_bound else None
+        title = job_title(run.task_name)
+        context: dict[str, Any] = {
+            "crumbs": [
+                ("Runs", reverse("admin:jobs_run_changelist")),
+                (f"{title} {run.short_id}", run_address(run.task_id)),
+                ("Retry", ""),
+            ],
+            "run": run,
+            "job": job,
+            "job_title": title,
+            "arguments": [(name, value(given)) for name, given in shown_arguments(run, job)],
+            "facts": facts,
+            "blocked": blocked,
+            "blocked_by": blocked_by,
+            "edit": retry_form_address(self.request, run, job),
+            "button": f"Retry at {clock(moment)}" if moment else "Retry as it was",
+            "needs": self.needs(),
+            "asks_to_confirm": self.asks_to_confirm,
+            "confirm_name": CONFIRM,
+            "reason": self.reason,
+            "reason_needed": job is not None and job.retry is RetrySafety.NEVER,
+            "longest_reason": LONGEST_REASON,
+            "back": run_address(run.task_id),
+            "red": job is not None and (job.danger is Danger.DANGER or job.retry is RetrySafety.NEVER),
+        }
+        return super().get_context_data(**context | kwargs)

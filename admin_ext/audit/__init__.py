@@ -1,0 +1,1 @@
+"""The audit trail: the list, its filters, and its sentences."""

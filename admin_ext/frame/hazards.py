@@ -1,0 +1,36 @@
+"""What is unsafe about this console's configuration, and what its workers could not read: lines of the Overview."""
+
+from __future__ import annotations
+
+from admin_ext.parts.trouble import Trouble
+from admin_ext.parts.words import duration, plural
+from jobs.fleet.hazards import DOCS, of_settings
+from jobs.fleet.quarantined import QUARANTINE_KEPT
+from jobs.fleet.workers import Fleet
+
+
+def unsafe(fleet: Fleet) -> list[Trouble]:
+    """What the settings of this process show, and what the recorder found last, worst first."""
+    hazards = sorted([*of_settings(), *fleet.hazards], key=lambda hazard: hazard.tone != "bad")
+    return [Trouble(hazard.tone, "gpp_maybe", hazard.fact, hazard.consequence, hazard.where) for hazard in hazards]
+
+
+def messages_set_aside(fleet: Fleet) -> Trouble | None:
+    """The messages that no worker could read; None where there are none."""
+    found = fleet.quarantined
+    if found is None:
+        return None
+    many = "or more " if found.count >= QUARANTINE_KEPT else ""
+    ago = duration(max(fleet.read_at - found.at, 0.0))
+    newest = "it came" if found.count == 1 else "the newest came"
+    return Trouble(
+        "warn",
+        "unknown_document",
+        f"{plural(found.count, 'message')} {many}could not be read by workers and {_was(found.count)} set aside.",
+        f"Something else writes into the queue {found.queue}: {newest} {ago} ago ({found.why}).",
+        f"See who does, and {DOCS}, “Messages that nobody can read”.",
+    )
+
+
+def _was(count: int) -> str:
+    return "was" if count == 1 else "were"

@@ -1,0 +1,1 @@
+"""Jobs run on the objects of any admin list, and runs told on the pages of the objects they touched."""

@@ -1,0 +1,61 @@
+"""Who is signed in, as the domain sees them, and what they may see."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from jobs.ledger.audit import Actor
+
+VIEW_RUN = "jobs.view_run"
+RUN_JOB = "jobs.run_job"
+VIEW_AUDIT = "jobs.view_auditevent"
+VIEW_RESULT = "django_celery_results.view_taskresult"
+VIEW_SCHEDULE = "django_celery_beat.view_periodictask"
+SEE_RUNS_REFUSED = "You may not see runs; ask for the role Viewer."
+SEE_AUDIT_REFUSED = "You may not see the audit trail; ask for the role Auditor."
+SEE_RESULTS_REFUSED = "You may not see stored results; ask for the role Viewer."
+SEE_SCHEDULES_REFUSED = "You may not see schedules; ask for the role Viewer."
+
+
+def person(request: HttpRequest) -> Actor:
+    """The signed-in user as an actor, with the address that the request came from."""
+    return Actor.person(request.user, via="admin", ip=_address(request))
+
+
+def _address(request: HttpRequest) -> str | None:
+    try:
+        return str(ipaddress.ip_address(_told_address(request)))
+    except ValueError:
+        return None  # a server behind a unix socket knows no address
+
+
+def _told_address(request: HttpRequest) -> str:
+    if settings.BEHIND_PROXY:
+        # Only the last one was written by our proxy; what stands before it anybody may have sent.
+        return str(request.META.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
+    return str(request.META.get("REMOTE_ADDR", ""))
+
+
+def may(request: HttpRequest, permission: str) -> bool:
+    """Whether the signed-in user holds `app.codename`."""
+    return request.user.has_perm(permission)
+
+
+def refuse_unless(request: HttpRequest, permission: str, sentence: str) -> None:
+    """Raise PermissionDenied with `sentence` when the signed-in user lacks `permission`."""
+    if not may(request, permission):
+        raise PermissionDenied(sentence)
+
+
+def needed_role(permission: str) -> str:
+    """`Needs the role Auditor`, from the roles that hold `app.codename`; the permission's own name when none does."""
+    app, _, codename = permission.partition(".")
+    held = {"permissions__codename": codename, "permissions__content_type__app_label": app}
+    roles = Group.objects.filter(**held).order_by("name").values_list("name", flat=True)[:3]
+    names = " or ".join(roles)
+    return f"Needs the role {names}" if names else f"Needs the permission {permission}"

@@ -1,0 +1,1 @@
+"""Queues: the list, the page of one, purging."""

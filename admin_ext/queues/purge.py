@@ -1,0 +1,108 @@
+"""Purge a queue: a page that shows what goes and what stays, and asks for the queue's name and a reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.generic import TemplateView
+from unfold.views import UnfoldModelAdminViewMixin
+
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.words import plural
+from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
+from admin_ext.start.will_happen import Consequence
+from jobs.errors import JobsError, NotPermitted
+from jobs.ledger.purge import MOST_PURGED, Purged, purge_queue
+from jobs.ledger.verbs import PURGE_QUEUE
+
+from .lines import QueueLine, queue_href, queue_line
+from .listing import read_known
+from .page import LONGEST_NAME
+
+
+class PurgeQueue(UnfoldModelAdminViewMixin, TemplateView):
+    """`…/queues/queue/purge/?name=`: GET shows and asks, POST removes."""
+
+    title = "Purge"
+    template_name = "admin_ext/queues/purge.html"
+    http_method_names = ["get", "post", "head", "options"]
+
+    def has_permission(self) -> bool:
+        return True  # each request asks for the permission of what it does; a refused POST is recorded
+
+    @property
+    def name(self) -> str:
+        return self.request.GET.get("name", "")[:LONGEST_NAME]
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+        refuse_unless(request, PURGE_QUEUE.permission, PURGE_QUEUE.sentence)
+        return self.render_to_response(self.get_context_data())
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+        typed = request.POST.get(CONFIRM, "").strip()[:LONGEST_NAME]
+        try:
+            done = purge_queue(self.name, typed=typed, actor=person(request), reason=reason)
+        except NotPermitted as error:
+            raise PermissionDenied(str(error)) from None
+        except JobsError as error:
+            return self.render_to_response(self.get_context_data(refusal=str(error), reason=reason, typed=typed))
+        messages.success(request, _told(self.name, done))
+        return redirect(queue_href(self.name))
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        known, live = read_known(self.request)
+        depth = known.reading.queues.get(self.name) if known else None
+        if live and depth is None:
+            raise Http404("There is no queue of this name: no setting names it, and it holds no message.")
+        line = queue_line(depth, known.reading, known.latest, live=live) if known and depth else None
+        context = {
+            "crumbs": [("Queues", reverse("admin:jobs_queues")), (self.name, queue_href(self.name)), ("Purge", "")],
+            "name": self.name,
+            "line": line,
+            "live": live,
+            "facts": _facts(line, depth.ready if live and depth else None),
+            "button": f"Purge {plural(min(depth.ready, MOST_PURGED), 'message')}" if live and depth else "Purge",
+            "nothing": live and depth is not None and not depth.ready,
+            "confirm_name": CONFIRM,
+            "longest_reason": LONGEST_REASON,
+            "longest_name": LONGEST_NAME,
+            "back": queue_href(self.name),
+        }
+        return super().get_context_data(**context | kwargs)
+
+
+def _facts(line: QueueLine | None, ready: int | None) -> list[Consequence]:
+    count = "The messages that are ready" if ready is None else f"{plural(ready, 'message')} ready now"
+    facts = [Consequence("delete_forever", f"{count} cannot be brought back once removed.", "bad")]
+    if ready is not None and ready > MOST_PURGED:
+        facts.append(Consequence("stacks", f"One press removes the next {MOST_PURGED:,}; press again for more."))
+    facts += [
+        Consequence("do_not_disturb_on", "Runs that the console accepted become cancelled, with your name."),
+        Consequence("visibility", "So do the runs that code has published, once the recorder reads of it."),
+        Consequence(
+            "hub", "A run that belongs to a chord or a chain leaves the others waiting for it for ever.", "warn"
+        ),
+    ]
+    if line is not None:
+        held = f"What workers hold stays and runs: {line.reserved.text} reserved, {line.held.text} held for later, "
+        facts.append(Consequence("memory", f"{held}{line.running.text} running."))
+    return facts
+
+
+def _told(name: str, done: Purged) -> str:
+    parts = [f"{plural(done.removed, 'message')} of {name} removed"]
+    parts.append(f"{plural(done.cancelled, 'run')} of the console cancelled")
+    if done.observed:
+        parts.append(f"{done.observed:,} published by code become cancelled as the recorder reads of it")
+    if done.unreadable:
+        parts.append(f"{done.unreadable:,} did not tell whose they were")
+    if done.left:
+        parts.append(f"{done.left:,} are in the queue now")
+    return f"{'; '.join(parts)}."

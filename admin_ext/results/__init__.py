@@ -1,0 +1,1 @@
+"""What django-celery-results keeps, read-only."""

@@ -1,0 +1,1 @@
+"""The list of runs: what an address asks for, its filters, its export."""

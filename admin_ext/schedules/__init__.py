@@ -1,0 +1,1 @@
+"""Schedules: the list, the form, what can be done with one."""

@@ -1,0 +1,93 @@
+"""What a schedule's page says of it to everybody who may look: its arguments without secrets, what may be done."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.http import HttpRequest
+
+from admin_ext.parts.words import value
+from jobs.catalog.registry import job_title
+from jobs.ledger.redaction import HIDDEN, redact
+from jobs.ledger.verbs import CHANGE_SCHEDULE, DELETE_SCHEDULE, START_RUN, SWITCH_OFF, SWITCH_ON
+from jobs.schedules.preview import Preview, preview
+from jobs.schedules.problems import job_of
+from jobs.schedules.spec import BrokenSchedule
+from jobs.schedules.stored import Stored
+
+from .access import Lacking
+from .listing import told_time
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One schedule in words.
+
+    Attributes:
+        title: of its job.
+        foretold: of the time that is stored; None where none can be read.
+        arguments: label and value; secrets are hidden.
+        run_needs, switch_needs, change_needs, delete_needs: what the viewer lacks; "" when nothing.
+    """
+
+    title: str
+    sentence: str
+    foretold: Preview | None
+    arguments: tuple[tuple[str, str], ...]
+    run_needs: str
+    switch_needs: str
+    change_needs: str
+    delete_needs: str
+    job_known: bool
+
+
+def shown(request: HttpRequest, stored: Stored, now: datetime) -> Shown:
+    """The schedule as its page and its questions tell it."""
+    lacking, job = Lacking(request), job_of(stored)
+    try:
+        foretold = preview(stored.plan, now)
+    except BrokenSchedule:
+        foretold = None
+    return Shown(
+        title=job_title(stored.row.task),
+        sentence=told_time(stored),
+        foretold=foretold,
+        arguments=tuple(told_arguments(stored)),
+        run_needs=lacking.why_not(START_RUN, job),
+        switch_needs=lacking.why_not(SWITCH_OFF if stored.row.enabled else SWITCH_ON, job),
+        change_needs=lacking.why_not(CHANGE_SCHEDULE, job),
+        delete_needs=lacking.why_not(DELETE_SCHEDULE, job),
+        job_known=job is not None,
+    )
+
+
+def told_arguments(stored: Stored) -> list[tuple[str, str]]:
+    """The stored arguments by their labels; the raw text where it is no JSON that a job could take."""
+    if stored.args is None or stored.kwargs is None:
+        raw = [("Positional", stored.row.args), ("Named", stored.row.kwargs)]
+        return [(label, _without_secrets(text)) for label, text in raw if text]
+    job = job_of(stored)
+    fields = {f.name: f for f in job.parameters.fields} if job and job.parameters else {}
+    secrets = job.parameters.secrets if job and job.parameters else frozenset()
+    names = list(fields)
+    told = []
+    for number, item in enumerate(stored.args):
+        name = names[number] if number < len(names) else ""
+        told.append((fields[name].label if name else f"argument {number + 1}", _told(name, item, name in secrets)))
+    for name, item in stored.kwargs.items():
+        told.append((fields[name].label if name in fields else name, _told(name, item, name in secrets)))
+    return told
+
+
+def _told(name: str, item: Any, secret: bool) -> str:
+    return HIDDEN if secret else value(redact({name: item})[name])
+
+
+def _without_secrets(text: str) -> str:
+    try:
+        return value(redact(json.loads(text)))
+    except (ValueError, RecursionError):
+        return "cannot be read"

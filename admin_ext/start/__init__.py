@@ -1,0 +1,1 @@
+"""Starting a job: the catalogue, its form, what the form is filled from, and what stands before harm."""

@@ -1,0 +1,1 @@
+"""Workers: the list, the page of one, what can be asked of it."""

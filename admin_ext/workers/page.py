@@ -1,0 +1,265 @@
+"""The page of one worker: its slots, what it runs, its memory, its queues, and what can be done with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+from django.views.generic import TemplateView
+from unfold.views import UnfoldModelAdminViewMixin
+
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.chips import UNKNOWN, Chip
+from admin_ext.parts.words import duration, file_size, plural
+from admin_ext.queues.lines import queue_href
+from admin_ext.queues.listing import stranger
+from jobs.fleet.conditions import Condition, Judged
+from jobs.fleet.vitals import read_trend
+from jobs.ledger.durations import usual
+from jobs.models import Run
+
+from .lines import PAGE, Execution, WorkerLine, chip_of, executions, heard_words, memory_of, said, worker_line
+from .listing import read_words, read_workers
+from .pictures import MOST_CELLS, MemoryChart, busy_words, memory_chart
+from .verbs import VerbLink, ask_href, verb_links
+
+LONGEST_NAME = 500
+#: So many of its executions are listed: its beacon names no more.
+SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """One execution with its run; None where the ledger does not know it yet."""
+
+    execution: Execution
+    run: Run | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerPage:
+    """Everything that the page shows.
+
+    Attributes:
+        heard: completes the line of its name.
+        said: its condition as a sentence; "" where the chip tells enough.
+        heading: over its slots; `rest` tells what is free and reserved, "" where that is unknown.
+        free: a place for each free slot; none where the slots are too many to draw.
+        last_words: True where the numbers are those of when it was last heard.
+        queues: name and address of each, and where its stop is asked for; "" where it cannot be.
+        facts: name and value of each.
+        verbs: what can be done with it; `needs` is what the viewer lacks for all of them.
+        add_queue: where one more queue is asked for; "" where it cannot be.
+    """
+
+    name: str
+    live: bool
+    read: str
+    line: WorkerLine
+    chip: Chip
+    heard: str
+    said: str
+    tone: str
+    heading: str
+    rest: str
+    busy: str
+    free: range
+    working: tuple[Working, ...]
+    working_words: str
+    last_words: bool
+    memory: MemoryChart | None
+    memory_words: str
+    queues: tuple[tuple[str, str, str], ...]
+    facts: tuple[tuple[str, str], ...]
+    verbs: tuple[VerbLink, ...]
+    needs: str
+    add_queue: str
+    live_url: str
+
+
+def find_worker(request: HttpRequest, name: str) -> tuple[Judged, float | None, bool]:
+    """The worker of this name, when it was read, and whether that is now.
+
+    Raises:
+        Http404: nobody of this name was heard within the last hours.
+    """
+    judged, at, live = read_workers(request)
+    one = next((one for one in judged if one.beacon.worker == name), None)
+    if one is None:
+        raise Http404("No worker of this name has been heard in the last hours.")
+    return one, at, live
+
+
+def worker_page(request: HttpRequest) -> WorkerPage:
+    """Read the page of the worker that `name` names.
+
+    Raises:
+        Http404: nobody of this name was heard within the last hours.
+    """
+    name = request.GET.get("name", "")[:LONGEST_NAME]
+    one, at, live = find_worker(request, name)
+    beacon = one.beacon
+    known = usual({task for task, _ in beacon.tasks.values()}) if beacon.tasks else {}
+    running = executions(one, known)
+    runs = _runs([execution.task_id for execution in running[:SHOWN]])
+    trend = read_trend(beacon.trend)
+    now_known = live and one.alive and one.condition is not Condition.SILENT
+    free = max(beacon.concurrency - beacon.at_once, 0) if now_known and beacon.concurrency <= MOST_CELLS else 0
+    verbs, needs = verb_links(request, one, live=live)
+    stops = live and one.alive and not needs
+    return WorkerPage(
+        name=name,
+        live=live,
+        read=read_words(at, live),
+        line=worker_line(one, known, live=live),
+        chip=chip_of(one)[1] if live else UNKNOWN,
+        heard=_heard(one, live),
+        said=_condition(one) if live else "",
+        tone={Condition.GONE: "bad", Condition.WEDGED: "bad", Condition.SILENT: "warn"}.get(one.condition, "idle"),
+        heading=_heading(one, now_known),
+        rest=f"{max(beacon.concurrency - beacon.at_once, 0):,} free, {beacon.reserved:,} reserved" if now_known else "",
+        busy=busy_words(trend),
+        free=range(free),
+        working=tuple(Working(execution, runs.get(execution.task_id)) for execution in running[:SHOWN]),
+        working_words=_working_words(len(running)),
+        last_words=not now_known,
+        memory=memory_chart(trend, beacon.at),
+        memory_words=_memory_words(one),
+        queues=tuple(
+            (queue, queue_href(queue), ask_href(name, "stop", queue) if stops else "") for queue in beacon.queues
+        ),
+        facts=_facts(one),
+        verbs=verbs,
+        needs=needs,
+        add_queue=ask_href(name, "start") if stops else "",
+        live_url=f"{reverse('admin:jobs_worker_live')}?{urlencode({'name': name})}",
+    )
+
+
+def _runs(ids: list[str]) -> dict[str, Run]:
+    known = [task_id for task_id in ids if "\x00" not in task_id]  # PostgreSQL refuses to look for such a one
+    return {run.task_id: run for run in Run.objects.filter(task_id__in=known).defer("arguments")} if known else {}
+
+
+def _heard(one: Judged, live: bool) -> str:
+    if not live:
+        return "not known now"
+    parts = [f"heard {heard_words(one)}"]
+    if one.beacon.up is not None:
+        parts.append(f"{'up' if one.alive else 'was up'} {duration(one.beacon.up)}")
+    if one.beacon.release not in ("", "unknown"):
+        parts.append(f"release {one.beacon.release}")
+    return " · ".join(parts)
+
+
+def _condition(one: Judged) -> str:
+    """What its condition means, and what to do."""
+    if one.condition is Condition.GONE:
+        more = "The recorder declares its runs lost, or puts them back where they may run again, within a minute."
+        return f"{said(one)}. {more if one.beacon.started else 'Nothing of it is lost.'}"
+    if one.condition is Condition.WEDGED:
+        return f"{said(one)}. If this lasts, stop it from outside and start it again."
+    if one.condition is Condition.SILENT:
+        return "A beat is missing. It may be late, or the worker is gone: that is certain 8 s after its last beat."
+    if one.condition is Condition.DEAF:
+        return "It runs in its main process, so it answers no command until that has ended. It still tells of itself."
+    return f"{said(one)}." if said(one) else ""
+
+
+def _heading(one: Judged, now_known: bool) -> str:
+    beacon = one.beacon
+    if not now_known:
+        return f"Slots unknown, it had {beacon.concurrency:,}"
+    return f"{beacon.at_once:,} of {plural(beacon.concurrency, 'slot')} in use"
+
+
+def _working_words(count: int) -> str:
+    if not count:
+        return "none"
+    shown = f"the longest {SHOWN} of {count:,}" if count > SHOWN else f"{count:,}"
+    return f"{shown}, longest first"
+
+
+def _memory_words(one: Judged) -> str:
+    beacon = one.beacon
+    if beacon.memory is None:
+        return "unknown: its system does not tell"
+    total = memory_of(beacon)
+    if not beacon.children:
+        return f"{total}, one process"
+    count = plural(len(beacon.children), "process", "processes")
+    return f"{total} with {count} of its pool; what they share is counted in each"
+
+
+def _facts(one: Judged) -> tuple[tuple[str, str], ...]:
+    beacon = one.beacon
+    units = {"prefork": "process", "thread": "thread", "threads": "thread", "solo": "slot"}
+    unit = units.get(beacon.pool, "slot")
+    slots = plural(beacon.concurrency, unit, "processes" if unit == "process" else "")
+    prefetch = "prefetch unknown" if beacon.prefetch is None else f"prefetch {beacon.prefetch:,}"
+    if beacon.prefetch == 0:
+        prefetch = "prefetch without a bound"
+    return (
+        ("Host", f"{beacon.host or 'unknown'}, process {beacon.pid}"),
+        ("Pool", beacon.pool),
+        ("Concurrency", f"{slots}, {prefetch}"),
+        ("Reserved", f"{plural(beacon.reserved, 'message')}, received and not begun"),
+        ("Runs begun", "unknown" if beacon.processed is None else f"{beacon.processed:,} since its start"),
+        ("Last movement", "unknown" if beacon.moved is None else f"{duration(beacon.moved + one.age)} ago"),
+        ("Main process", "unknown" if beacon.memory is None else file_size(beacon.memory)),
+        ("Load", _load(beacon.load, beacon.cpus)),
+        ("Clock", _clock(beacon.clock)),
+        ("Main loop", _loop(beacon.quiet)),
+        ("Release", beacon.release if beacon.release not in ("", "unknown") else "not known"),
+    )
+
+
+def _load(load: float | None, cpus: int | None) -> str:
+    if load is None:
+        return "unknown"
+    return f"{load:.1f} in the last minute" + (f", on {plural(cpus, 'core')}" if cpus else "")
+
+
+def _clock(ahead: float | None) -> str:
+    if ahead is None:
+        return "unknown"
+    return f"{abs(ahead) * 1000:,.0f} ms {'ahead of' if ahead >= 0 else 'behind'} Redis'"
+
+
+def _loop(quiet: float | None) -> str:
+    if quiet is None:
+        return "this pool has none"
+    return "turns" if quiet < 3 else f"has not turned for {duration(quiet)}"
+
+
+class WorkerPageView(UnfoldModelAdminViewMixin, TemplateView):
+    """`…/workers/worker/?name=`."""
+
+    title = "Worker"
+    template_name = "admin_ext/workers/page.html"
+    permission_required = VIEW_RUN
+    permission_denied_message = SEE_RUNS_REFUSED
+    http_method_names = ["get", "head", "options"]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = worker_page(self.request)
+        crumbs = [("Workers", reverse("admin:jobs_workers")), (page.name, "")]
+        return {**super().get_context_data(**kwargs, page=page, crumbs=crumbs), "title": page.name}
+
+
+@require_safe
+def live_worker(request: HttpRequest) -> HttpResponse:
+    """`…/workers/worker/live/`: the page without its frame; without htmx, the page itself."""
+    if (answer := stranger(request)) is not None:
+        return answer
+    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    if not request.headers.get("HX-Request"):
+        return redirect(f"{reverse(PAGE)}?{request.GET.urlencode()}")
+    response = render(request, "admin_ext/workers/worker_live.html", {"page": worker_page(request)})
+    response["Cache-Control"] = "no-store"
+    return response
