@@ -174,7 +174,9 @@ def _cause(books: Books, diary: Diary, run: str, last: Execution | None) -> floa
     if restored is not None and row["state_note"] == RESTORED:
         return restored.began
     if last is None:
-        claimed = row["claimed_at"].timestamp() if row["claimed_at"] else 0.0
+        # A child that is killed between its message and its claim leaves the word of its parent alone.
+        moment = row["claimed_at"] or row["finished_at"]
+        claimed = moment.timestamp() if moment else 0.0
         for event in diary.of("worker", "child", "database", "restore", "redis"):
             if event.began - CLAIM <= claimed <= event.ended + CLAIM:
                 return max(event.began, claimed)
@@ -212,7 +214,7 @@ def _redis_was_away(diary: Diary, moment: float) -> bool:
 
 def _touched(books: Books, diary: Diary, one: Execution) -> bool:
     row = books.rows.get(one.run)
-    if row is not None and row["task_name"] in DEADLY:
+    if row is not None and (row["task_name"] in DEADLY or (row["state_note"] == RESTORED and one.n == row["attempt"])):
         return True
     return not one.closed or any(_forgotten(event, one) for event in diary.of("forgets"))
 
