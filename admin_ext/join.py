@@ -19,6 +19,8 @@ _LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
 #: Last, so that what they take the place of is registered already.
 _APPLICATIONS = ("django_celery_beat", "django_celery_results", "jobs.apps.JobsConfig", "admin_ext.apps.AdminExtConfig")
 _CONTEXT = "admin_ext.frame.machinery.machinery"
+#: What the recorder calls to learn what stands wrong: `jobs` knows no pages.
+_TROUBLES = "admin_ext.overview.alerts.look"
 
 
 def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str | None = None) -> None:
@@ -43,6 +45,7 @@ def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str 
         settings["STORAGES"] = {**_storages(settings), "console": local}
     settings["UNFOLD"] = _looks(settings.get("UNFOLD") or {})
     settings.update(settings_of(settings, redis_url))
+    settings["ALERT_TROUBLES"] = settings["ALERT_TROUBLES"] or _TROUBLES
 
 
 def _add_applications(settings: dict[str, Any]) -> None:

@@ -27,6 +27,7 @@ def stream_grows(stream: Stream) -> Trouble | None:
         consequence="What workers start and finish is shown late.",
         remedy="See the recorder's log: most often the database is slow or locked, or the recorder's host is too busy.",
         still_works="Everything works, and nothing is lost while Redis has memory.",
+        key="recorder:behind",
         on_every_page=True,
     )
 
@@ -43,6 +44,7 @@ def redis_fills(stream: Stream) -> Trouble | None:
         consequence="When it is full, workers can neither take jobs nor tell what they finish.",
         remedy="Raise its maxmemory, or free memory in it.",
         still_works="Everything works so far.",
+        key="redis:fills",
         on_every_page=True,
     )
 

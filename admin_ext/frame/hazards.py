@@ -12,7 +12,10 @@ from jobs.fleet.workers import Fleet
 def unsafe(fleet: Fleet) -> list[Trouble]:
     """What the settings of this process show, and what the recorder found last, worst first."""
     hazards = sorted([*of_settings(), *fleet.hazards], key=lambda hazard: hazard.tone != "bad")
-    return [Trouble(hazard.tone, "gpp_maybe", hazard.fact, hazard.consequence, hazard.where) for hazard in hazards]
+    return [
+        Trouble(hazard.tone, "gpp_maybe", hazard.fact, hazard.consequence, hazard.where, key=f"hazard:{hazard.id}")
+        for hazard in hazards
+    ]
 
 
 def messages_set_aside(fleet: Fleet) -> Trouble | None:
@@ -29,6 +32,7 @@ def messages_set_aside(fleet: Fleet) -> Trouble | None:
         f"{plural(found.count, 'message')} {many}could not be read by workers and {_was(found.count)} set aside.",
         f"Something else writes into the queue {found.queue}: {newest} {ago} ago ({found.why}).",
         f"See who does, and {DOCS}, “Messages that nobody can read”.",
+        key="messages:aside",
     )
 
 

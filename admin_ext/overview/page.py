@@ -16,18 +16,19 @@ from admin_ext.frame.machinery import RECORDER, Machinery, read_machinery
 from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may
 from admin_ext.parts.rows import Row, rows
-from admin_ext.parts.trouble import Trouble
+from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import capped, clock, duration, plural
 from jobs.catalog.registry import job_title
 from jobs.fleet.glance import Glance
 from jobs.ledger.durations import usual
 from jobs.ledger.lists import running_lines
 from jobs.ledger.overview import Figures
-from jobs.ledger.verbs import REREAD_FACTS
+from jobs.ledger.verbs import REREAD_FACTS, RETRY_RUN
 from jobs.schedules.planned import Planned, planned
 from jobs.schedules.problems import problems
 
 from . import troubles
+from .alerts import alerts_part, undelivered
 from .numbers import Number, numbers
 from .pictures import Day, next_day
 from .read import Read, read_database, read_redis
@@ -88,10 +89,12 @@ class OverviewPage:
         count: how many things need a look, those of the banners included.
         well: nothing needs a look, nothing is put aside, and everything could be looked at.
         proof: why one may believe that all is well.
+        nothing_runs: said where there are no rows of what runs.
         coming: None for who may not see schedules.
         last_act: the newest act by hand when there was none today.
         all_acts: True where everybody's acts are shown, False where only the viewer's own are.
         aside: where the facts are that could not be read; "" for who may not see them.
+        alerts: to whom troubles are told outside; it ends the machinery line.
         live_url: where the page asks for itself again.
     """
 
@@ -106,11 +109,13 @@ class OverviewPage:
     numbers: tuple[Number, ...]
     running: tuple[Row, ...]
     running_words: str
+    nothing_runs: str
     coming: NextDay | None
     acts: tuple[Sentence, ...]
     last_act: Sentence | None
     all_acts: bool
     aside: str
+    alerts: Part
     live_url: str
 
     @property
@@ -167,11 +172,13 @@ def overview_page(request: HttpRequest) -> OverviewPage:
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
         running=_running() if read.figures and read.figures.running else (),
         running_words=_running_words(read.figures, machinery),
+        nothing_runs=_nothing_runs(machinery),
         coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
         last_act=sentences(read.acts[:1])[0] if read.acts and not today else None,
         all_acts=all_acts,
         aside=reverse("admin:jobs_facts_set_aside") if may(request, REREAD_FACTS.permission) else "",
+        alerts=alerts_part(read.channels, now, recorder=machinery.alive(RECORDER)),
         live_url=reverse("admin:jobs_overview_live") + ("?" + request.GET.urlencode() if request.GET else ""),
     )
 
@@ -184,12 +191,13 @@ def _troubles(
     glance: Glance | None,
     now: datetime,
 ) -> list[Trouble]:
-    found = troubles.of_machinery(request, machinery)
+    found = troubles.of_machinery(machinery, banners=False, may_reread=may(request, REREAD_FACTS.permission))
+    found += undelivered(read.channels, now)
     if read.schedules is not None:
         found += troubles.of_schedules(read.schedules, wrong, machinery, now)
     if glance is not None:
         found += troubles.of_workers(glance.workers, now) + troubles.of_queues(glance)
-    found += troubles.of_groups(request, read.groups, now)
+    found += troubles.of_groups(read.groups, now, may_retry=may(request, RETRY_RUN.permission))
     if read.figures and read.figures.needing_action > len(read.groups):
         found.append(_other_groups(read.figures.needing_action - len(read.groups)))
     return troubles.by_gravity(found)
@@ -212,9 +220,20 @@ def _running_words(figures: Figures | None, machinery: Machinery) -> str:
     # Without Redis or a recorder nobody hears what starts and ends.
     recorded = "" if machinery.live and machinery.alive(RECORDER) else ", as last recorded"
     if figures is None or not figures.running:
-        return f"none{recorded}"
+        listed = " listed" if machinery.live and machinery.fleet.busy else ""
+        return f"none{listed}{recorded}"
     number = "1 run" if figures.running == 1 else f"{capped(figures.running, COUNT_CAP)} runs"
     return f"{number}, most late first{recorded}" if figures.running > 1 else f"{number}{recorded}"
+
+
+def _nothing_runs(machinery: Machinery) -> str:
+    """What stands in place of the runs; what code starts and ends between two beats is never seen at work."""
+    busy = machinery.fleet.busy if machinery.live else 0
+    if not busy:
+        return "Nothing is running."
+    if not machinery.alive(RECORDER):
+        return f"{plural(busy, 'slot')} {'is' if busy == 1 else 'are'} in use; what runs there, no recorder records."
+    return f"{plural(busy, 'slot')} {'works' if busy == 1 else 'work'} on runs too short to be listed."
 
 
 def _next_day(found: Sequence[Planned], read: Read, now: datetime) -> NextDay:

@@ -13,18 +13,22 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from admin_ext.frame.machinery import Machinery
 from admin_ext.queues.listing import Known, keep_known, last_known
+from jobs.alerts.asked import MOST_ADDRESSES
 from jobs.fleet.breaker import ask as ask_redis
 from jobs.fleet.glance import Glance, read_glance
+from jobs.ledger.needing_action import needing_action
 from jobs.ledger.overview import Figures, figure_parts, figures_of
 from jobs.ledger.snoozes import MOST as MOST_ASLEEP
 from jobs.ledger.snoozes import asleep
 from jobs.ledger.together import Part, Told, ask, made, rows_of
-from jobs.models import AuditEvent, FailureGroup, SnoozedTrouble
+from jobs.models import AlertChannel, AuditEvent, FailureGroup, SnoozedTrouble
 from jobs.schedules.spec import Calendar
 from jobs.schedules.stored import Stored, read_already
 
 #: So many schedules are looked at, in the order of their names.
 MOST_SCHEDULES = 300
+#: For people outside, who are told in the background, so many schedules and groups of failures are looked at.
+MOST_OUTSIDE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,7 @@ class Read:
         asleep: troubles that the viewer has put aside, and until when.
         figures: None for who may not see runs; `groups` need action.
         schedules: those that are on; None for who may not see schedules. `more`: there are others.
+        channels: how telling people outside goes, one row for each address and the webhook.
     """
 
     acts: tuple[AuditEvent, ...]
@@ -44,6 +49,24 @@ class Read:
     groups: tuple[FailureGroup, ...] = ()
     schedules: tuple[Stored, ...] | None = None
     more: bool = field(default=False)
+    channels: tuple[AlertChannel, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the database tells of troubles to nobody in particular.
+
+    Attributes:
+        groups: those that need action; `more_groups`: there are others.
+        put_aside: keys of groups that hurt and that a person has put aside for everybody.
+        schedules: those that are on; `more_schedules`: there are others.
+    """
+
+    groups: tuple[FailureGroup, ...]
+    more_groups: bool
+    put_aside: tuple[int, ...]
+    schedules: tuple[Stored, ...]
+    more_schedules: bool
 
 
 def read_database(
@@ -62,9 +85,10 @@ def read_database(
     parts = [
         rows_of("acts", by_people if every_act else by_viewer, acts),
         rows_of("asleep", asleep(request.user, now), MOST_ASLEEP),
+        rows_of("channels", AlertChannel.objects.order_by("name"), MOST_ADDRESSES + 1),
     ]
     parts += figure_parts(now, cap=cap) if runs else []
-    parts += _schedule_parts() if schedules else []
+    parts += _schedule_parts(MOST_SCHEDULES) if schedules else []
     told = ask(parts)
     stored = _schedules(told) if schedules else None
     return Read(
@@ -74,12 +98,32 @@ def read_database(
         groups=tuple(made(FailureGroup, one.row) for one in told["groups"]),
         schedules=stored[:MOST_SCHEDULES] if stored is not None else None,
         more=stored is not None and len(stored) > MOST_SCHEDULES,
+        channels=tuple(made(AlertChannel, one.row) for one in told["channels"]),
     )
 
 
-def _schedule_parts() -> list[Part]:
+def read_outside(now: datetime) -> Outside:
+    """What needs a look, whoever looks. One statement."""
+    hurt = FailureGroup.objects.filter(state=FailureGroup.State.SNOOZED, snoozed_until__gt=now, hurting__gt=0)
+    parts = [
+        rows_of("groups", needing_action(now).order_by("-last_seen", "-id"), MOST_OUTSIDE + 1),
+        rows_of("put aside", hurt.order_by("pk"), MOST_OUTSIDE),
+        *_schedule_parts(MOST_OUTSIDE),
+    ]
+    told = ask(parts)
+    groups, schedules = tuple(made(FailureGroup, one.row) for one in told["groups"]), _schedules(told)
+    return Outside(
+        groups=groups[:MOST_OUTSIDE],
+        more_groups=len(groups) > MOST_OUTSIDE,
+        put_aside=tuple(one.row["id"] for one in told["put aside"]),
+        schedules=schedules[:MOST_OUTSIDE],
+        more_schedules=len(schedules) > MOST_OUTSIDE,
+    )
+
+
+def _schedule_parts(most: int) -> list[Part]:
     on = PeriodicTask.objects.filter(enabled=True).order_by("name")
-    most = MOST_SCHEDULES + 1
+    most += 1
     # The zone as text: its field refuses to read one that does not exist, and with it the whole page.
     crontabs = CrontabSchedule.objects.filter(pk__in=on.order_by().values("crontab_id"))
     return [

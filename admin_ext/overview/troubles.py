@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from django.http import HttpRequest
 from django.urls import reverse
 
 from admin_ext.frame.machinery import BEAT, Machinery
-from admin_ext.parts.access import may
 from admin_ext.parts.chips import FAILURE, QUEUE, WORKER
 from admin_ext.parts.trouble import Trouble
 from admin_ext.parts.words import ago, clock, duration, plural
-from admin_ext.queues.lines import ALONE, CALM, GROWING, OLD, UNEXPECTED, oldest, queue_href, queue_state
+from admin_ext.queues.lines import (
+    ALONE,
+    CALM,
+    GROWING,
+    LEFT,
+    OLD,
+    UNEXPECTED,
+    back_words,
+    oldest,
+    queue_href,
+    queue_state,
+)
 from admin_ext.workers.lines import said, worker_href
 from admin_ext.workers.listing import LOOK
 from jobs.catalog.registry import job_title
 from jobs.failures.lists import NEW
 from jobs.fleet.conditions import Condition, Judged
 from jobs.fleet.glance import Glance
-from jobs.ledger.verbs import REREAD_FACTS, RETRY_RUN
 from jobs.models import FailureGroup
 from jobs.schedules.planned import missed
 from jobs.schedules.stored import Stored
@@ -33,14 +40,21 @@ _SCHEDULES = "admin:django_celery_beat_periodictask_changelist"
 _SCHEDULE = "admin:django_celery_beat_periodictask_change"
 
 
-def of_machinery(request: HttpRequest, machinery: Machinery) -> list[Trouble]:
-    """What is wrong with the machinery and no banner says; what a banner says is not said twice."""
-    found = [_keyed(trouble) for trouble in machinery.troubles if not trouble.on_every_page]
+def of_machinery(machinery: Machinery, *, banners: bool, may_reread: bool) -> list[Trouble]:
+    """What is wrong with the machinery.
+
+    Args:
+        banners: also what every page says.
+        may_reread: whoever reads this may see facts that were set aside.
+    """
+    found = [trouble for trouble in machinery.troubles if banners or not trouble.on_every_page]
+    if may_reread:
+        way = ((reverse("admin:jobs_messages_set_aside"), "Show them"),)
+        found = [replace(trouble, ways=way) if trouble.key == "messages:aside" else trouble for trouble in found]
     dead = machinery.stream.dead
     if dead:
         runs = "The run of which it tells may be" if dead == 1 else "The runs of which they tell may be"
         remedy = "See why, and have it read again." if dead == 1 else "See why, and have them read again."
-        allowed = may(request, REREAD_FACTS.permission)
         found.append(
             Trouble(
                 "warn",
@@ -49,21 +63,14 @@ def of_machinery(request: HttpRequest, machinery: Machinery) -> list[Trouble]:
                 f"{runs} shown wrongly.",
                 remedy,
                 key="set-aside",
-                ways=((reverse("admin:jobs_facts_set_aside"), "Show them"),) if allowed else (),
+                ways=((reverse("admin:jobs_facts_set_aside"), "Show them"),) if may_reread else (),
             )
         )
     return found
 
 
-def _keyed(trouble: Trouble) -> Trouble:
-    """With the kind of the trouble as its key: figures in its fact change, its icon and remedy do not."""
-    told = hashlib.sha256(f"{trouble.icon} {trouble.remedy}".encode()).hexdigest()[:16]
-    return replace(trouble, key=trouble.key or f"machinery:{told}")
-
-
-def of_groups(request: HttpRequest, groups: Sequence[FailureGroup], now: datetime) -> list[Trouble]:
-    """The groups of failures that need action."""
-    retry = may(request, RETRY_RUN.permission)
+def of_groups(groups: Sequence[FailureGroup], now: datetime, *, may_retry: bool) -> list[Trouble]:
+    """The groups of failures that need action; `may_retry`: so may whoever reads this."""
     found = []
     for group in groups:
         new = group.first_seen > now - NEW
@@ -71,7 +78,7 @@ def of_groups(request: HttpRequest, groups: Sequence[FailureGroup], now: datetim
         title = ": ".join(part for part in (group.error_type, group.title) if part) or "it fails without a message"
         total = f"{plural(group.total, 'failure')} since {clock(group.first_seen, now)}"
         ways = [(reverse("admin:jobs_failuregroup_change", args=[group.pk]), "Open")]
-        if retry:
+        if may_retry:
             address = reverse("admin:jobs_failuregroup_retry", args=[group.pk])
             ways.insert(0, (address, f"Retry {group.hurting:,}…"))
         found.append(
@@ -83,15 +90,21 @@ def of_groups(request: HttpRequest, groups: Sequence[FailureGroup], now: datetim
                 f"Last {ago(group.last_seen, now)}.",
                 key=f"group:{group.pk}:{chip.word}",
                 ways=tuple(ways),
+                subject=f"group:{group.pk}",
             )
         )
     return found
 
 
 def of_schedules(
-    schedules: Sequence[Stored], wrong: Mapping[int, str], machinery: Machinery, now: datetime
+    schedules: Sequence[Stored], wrong: Mapping[int, str], machinery: Machinery, now: datetime, *, each: int = EACH
 ) -> list[Trouble]:
-    """Schedules that cannot do their work, and those whose moment has passed without a run; `wrong` says why not."""
+    """Schedules that cannot do their work, and those whose moment has passed without a run.
+
+    Args:
+        wrong: why not, by id.
+        each: more of one kind than this are told as one.
+    """
     broken = [
         Trouble(
             "bad",
@@ -115,13 +128,14 @@ def of_schedules(
             "",
             key=f"schedule:{one.stored.row.pk}:missed:{one.due:%Y%m%d%H%M}",
             ways=_open(one.stored),
+            subject=f"schedule:{one.stored.row.pk}:missed",
         )
         for one in missed([one for one in schedules if one.row.pk not in wrong], now)
     ]
     all_broken = (f"{reverse(_SCHEDULES)}?state=broken", "Show them")
     return [
-        *_or_one(broken, "heart_broken", "schedules will not run.", "schedules:broken", all_broken),
-        *_or_one(late, "event_busy", "schedules missed their last moment.", "schedules:missed", _all_schedules()),
+        *_or_one(broken, each, "heart_broken", "schedules will not run.", "schedules:broken", all_broken),
+        *_or_one(late, each, "event_busy", "schedules missed their last moment.", "schedules:missed", _all_schedules()),
     ]
 
 
@@ -133,23 +147,23 @@ def _open(stored: Stored) -> tuple[tuple[str, str], ...]:
     return ((reverse(_SCHEDULE, args=[stored.row.pk]), "Open schedule"),)
 
 
-def _or_one(found: list[Trouble], icon: str, words: str, key: str, way: tuple[str, str]) -> list[Trouble]:
+def _or_one(found: list[Trouble], each: int, icon: str, words: str, key: str, way: tuple[str, str]) -> list[Trouble]:
     """The troubles, or one that sums them up where there are many of a kind."""
-    if len(found) <= EACH:
+    if len(found) <= each:
         return found
-    names = "; ".join(trouble.fact.rstrip(".") for trouble in found[:EACH])
+    names = "; ".join(trouble.fact.rstrip(".") for trouble in found[:each])
     tone = "bad" if any(trouble.tone == "bad" for trouble in found) else "warn"
-    more = len(found) - EACH
+    more = len(found) - each
     return [Trouble(tone, icon, f"{len(found):,} {words}", f"{names}; and {more:,} more.", "", key=key, ways=(way,))]
 
 
-def of_queues(glance: Glance) -> list[Trouble]:
-    """Queues that nobody consumes, that are too old, that grow, or that nobody expects."""
+def of_queues(glance: Glance, *, each: int = EACH) -> list[Trouble]:
+    """Queues that nobody consumes, that are too old, that grow, or that nobody expects; `each` as above."""
     reading, now = glance.reading, glance.reading.at
     found: dict[str, list[Trouble]] = {ALONE: [], UNEXPECTED: [], OLD: [], GROWING: []}
     for depth in sorted(reading.queues.values(), key=lambda one: (-one.ready, one.queue)):
         state = queue_state(depth, glance.latest, now)
-        if state in CALM:
+        if state in CALM or state == LEFT:  # what is left behind is told of all queues together
             continue
         waits = f"{depth.ready:,} {'waits' if depth.ready == 1 else 'wait'}"
         fact = {
@@ -170,6 +184,7 @@ def of_queues(glance: Glance) -> list[Trouble]:
                 who,
                 key=f"queue:{state}:{depth.queue}"[:255],
                 ways=ways,
+                subject=f"queue:{depth.queue}",
             )
         )
     way = (f"{reverse('admin:jobs_queues')}?only=look", "Show them")
@@ -181,13 +196,33 @@ def of_queues(glance: Glance) -> list[Trouble]:
     }
     return [
         trouble
-        for state, each in found.items()
-        for trouble in _or_one(each, QUEUE[state].icon, words[state], f"queues:{state}", way)
+        for state, those in found.items()
+        for trouble in _or_one(those, each, QUEUE[state].icon, words[state], f"queues:{state}", way)
+    ] + _left_behind(glance)
+
+
+def _left_behind(glance: Glance) -> list[Trouble]:
+    """Messages of code that workers had received and nobody has now."""
+    received = glance.reading.received
+    if not received.stranded or received.stranded_back is None:
+        return []
+    one = received.stranded == 1
+    back = back_words(received.stranded_back, glance.reading.at)
+    return [
+        Trouble(
+            QUEUE[LEFT].tone,
+            QUEUE[LEFT].icon,
+            f"{plural(received.stranded, 'message')} of code {'is' if one else 'are'} with nobody.",
+            "The worker that had received it is gone." if one else "The workers that had received them are gone.",
+            f"Redis gives {'it' if one else 'them'} to another: {back}.",
+            key="queue: left behind",
+            ways=((reverse("admin:jobs_queues"), "Queues"), (reverse("admin:jobs_workers"), "Workers")),
+        )
     ]
 
 
-def of_workers(workers: Sequence[Judged], now: datetime) -> list[Trouble]:
-    """Workers that went without a farewell, and those that beat and do not work."""
+def of_workers(workers: Sequence[Judged], now: datetime, *, each: int = EACH) -> list[Trouble]:
+    """Workers that went without a farewell, and those that beat and do not work; `each` as above."""
     found: dict[Condition, list[Trouble]] = {Condition.GONE: [], Condition.WEDGED: []}
     for one in workers:
         if one.condition not in found:
@@ -207,14 +242,15 @@ def of_workers(workers: Sequence[Judged], now: datetime) -> list[Trouble]:
                 f"{said(one)}.",
                 key=f"worker:{one.condition}:{name}"[:255],
                 ways=((worker_href(name), "Open worker"),),
+                subject=f"worker:{name}",
             )
         )
     way = (f"{reverse('admin:jobs_workers')}?only={LOOK}", "Show them")
     words = {Condition.GONE: "workers are gone.", Condition.WEDGED: "workers are wedged."}
     return [
         trouble
-        for condition, each in found.items()
-        for trouble in _or_one(each, WORKER[condition].icon, words[condition], f"workers:{condition}", way)
+        for condition, those in found.items()
+        for trouble in _or_one(those, each, WORKER[condition].icon, words[condition], f"workers:{condition}", way)
     ]
 
 

@@ -13,6 +13,7 @@ class Trouble:
         tone: bad or warn.
         on_every_page: shown as a banner wherever one looks, not on the Overview alone.
         key: names the same trouble tomorrow, so that a person can put it aside.
+        subject: names what is in trouble whatever is wrong with it now, where that is more than the key says.
         ways: at most two links that help, each with its words.
         still_works: what goes on without it; "" where nothing stops.
     """
@@ -26,6 +27,7 @@ class Trouble:
     on_every_page: bool = False
     key: str = ""
     ways: tuple[tuple[str, str], ...] = ()
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """The rows of the ledger."""
 
+from .alert import Alert, AlertChannel, AlertMessage
 from .attempt import Attempt
 from .audit import AuditEvent
 from .delivery import Delivery
@@ -10,6 +11,9 @@ from .run import Run, RunFile, RunLog, RunObject
 from .snooze import SnoozedTrouble
 
 __all__ = [
+    "Alert",
+    "AlertChannel",
+    "AlertMessage",
     "Attempt",
     "AuditEvent",
     "Delivery",

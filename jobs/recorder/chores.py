@@ -18,6 +18,7 @@ from kombu.exceptions import KombuError
 from jobs.fleet.broker import RedisError, steady_client
 from jobs.ledger import leases
 
+from .alert import Alerts
 from .dispatch import Dispatcher
 from .ingest import Ingest
 from .inspection import Inspection
@@ -60,6 +61,7 @@ class Recorder:
         ingest = Ingest(steady_client())
         dispatcher = Dispatcher(current_app, steady_client())
         sampler = Sampler(steady_client())
+        alerts = Alerts(self._stop.is_set)
         self._chores = [
             Chore("ingest", lambda: ingest.step(wait=0.5), 0.0, ingest.catch_up),
             Chore("dispatch", dispatcher.step, 0.2, dispatcher.recover),
@@ -67,6 +69,7 @@ class Recorder:
             Chore("sample", sampler.step, 0.5, sampler.forget),
             Chore("reap", Reaper(steady_client()).step, 2.0),
             Chore("inspect", Inspection(steady_client()).step, 15.0),
+            Chore("alert", alerts.step, alerts.every, alerts.recover),
         ]
 
     def run(self) -> None:
