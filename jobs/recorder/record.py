@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress, count
+from operator import ne
 from typing import Any
 
 from django.db import transaction
@@ -96,9 +98,7 @@ def record_facts(facts: Iterable[Fact], told: Mapping[str, Told] | None = None) 
 
 def _merged(facts: Sequence[Fact], told: Mapping[str, Told]) -> _Batch:
     ids = {fact.task_id for fact in facts if fact.kind is not Kind.GROUP}
-    # In key order, so that two who record the same runs wait for each other instead of one failing.
-    rows = Run.objects.select_for_update().filter(task_id__in=ids).order_by("pk")
-    batch = _Batch({run.task_id: (run, RUNS.values(run)) for run in rows})
+    batch = _Batch({run.task_id: (run, row) for run, row in RUNS.locked("task_id", ids)})
     _expect(batch, facts)
     for fact in facts:
         if fact.kind is Kind.GROUP:
@@ -163,12 +163,12 @@ def _change(known: Iterable[tuple[Run, tuple[Any, ...]]]) -> None:
     for run, old in known:
         new = RUNS.values(run)
         if new != old:
-            changed = {place for place, (one, other) in enumerate(zip(old, new, strict=True)) if one != other}
+            changed = set(compress(count(), map(ne, old, new)))
             (moves if _PLACE in changed else ends).append((changed, new, run.pk))
     for rows in (ends, moves):
         places = sorted(set().union(*(changed for changed, _, _ in rows)))
         RUNS.change(
-            ([*(new[place] for place in places), key] for _, new, key in rows), [RUNS.names[place] for place in places]
+            ([key, *(new[place] for place in places)] for _, new, key in rows), [RUNS.names[place] for place in places]
         )
 
 

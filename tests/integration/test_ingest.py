@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from celery import current_app
 from celery.result import AsyncResult, GroupResult
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django_celery_results.backends.database import DatabaseBackend
 from django_celery_results.models import TaskResult
@@ -19,7 +19,7 @@ from jobs.fleet.broker import DEAD_KEY, FACTS_KEY, forget_clients, steady_client
 from jobs.models import Attempt, Run, RunFile
 from jobs.pipeline.facts import Fact, Kind, read_entry
 from jobs.recorder.ingest import Ingest
-from jobs.recorder.record import record_facts
+from jobs.recorder.record import RUNS, record_facts
 from jobs.states import State
 from tests.integration.own_redis import fresh, own_redis
 
@@ -60,6 +60,11 @@ def test_the_same_batch_twice_changes_nothing(run: Run) -> None:
     run.refresh_from_db()
     assert (run.state, run.attempt) == (State.SUCCEEDED, 2)
     assert (Attempt.objects.count(), RunFile.objects.count(), TaskResult.objects.count()) == (1, 1, 1)
+
+
+def test_the_same_fact_twice_in_one_batch_is_one_attempt(run: Run) -> None:
+    record_facts([fact("RETRY", started_at=AT - 1)] * 2)
+    assert Attempt.objects.get().number == 1
 
 
 def test_a_batch_costs_a_fixed_number_of_queries(run: Run, django_assert_max_num_queries: Any) -> None:
@@ -136,6 +141,33 @@ def test_every_column_of_a_run_survives_both_ways_of_writing(run: Run) -> None:
     assert (
         Run.objects.filter(started_at=stored.started_at, finished_at__lte=datetime.fromtimestamp(AT, UTC)).count() == 2
     )
+
+
+@pytest.mark.parametrize("more", [{}, {"runtime": 0.5, "started_at": AT - 0.5, "progress": {"done": 1, "note": "x"}}])
+def test_rows_written_together_are_the_same_as_rows_written_one_by_one(run: Run, more: dict[str, Any]) -> None:
+    """What they have in common is said once."""
+    for way in ("together", "apart"):
+        facts = [fact(task_id=f"{way} {part}", n=None, guaranteed=False, result='"é"', **more) for part in "abc"]
+        for batch in [facts] if way == "together" else [[one] for one in facts]:
+            record_facts(batch)
+    apart = {"id", "task_id", "date_created"}
+    for rows in (Run.objects.filter(guaranteed=False).values(), TaskResult.objects.values()):
+        assert len(rows) == 6
+        assert len({str({name: value for name, value in row.items() if name not in apart}) for row in rows}) == 1
+
+
+def test_a_locked_run_is_what_the_orm_reads(run: Run) -> None:
+    moment = datetime.fromtimestamp(AT, UTC)
+    Run.objects.filter(pk=run.pk).update(
+        progress={"note": "é"}, runtime=0.5, started_at=moment, priority=3, provisional=True
+    )
+    with transaction.atomic():
+        [(found, row)] = RUNS.locked("task_id", {"t", "nobody's"})
+    expected = Run.objects.get()
+    assert found == expected
+    assert row == RUNS.values(found) == RUNS.values(expected)
+    assert list(map(type, row)) == list(map(type, RUNS.values(expected)))
+    assert not found._state.adding
 
 
 @pytest.fixture(scope="module")
