@@ -17,7 +17,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import User
 from pydantic import Field, SecretStr
 
-from jobs import File, check_cancelled, job
+from jobs import File, attach, check_cancelled, job, set_progress
 from jobs.catalog.registry import Targets
 
 
@@ -316,3 +316,24 @@ def retry_in_3_s(self: Any) -> str:
     if self.request.retries == 0:
         raise self.retry(exc=RuntimeError("not yet"), countdown=3)
     return "at last"
+
+
+@job(title="Fail with its secret", group="Tests")
+def fail_with_secret(place: str, token: SecretStr, fails: bool = True) -> dict[str, list[str]]:
+    """Tells its secret wherever a body can tell anything."""
+    said = token.get_secret_value()
+    print(f"printed {said}")  # noqa: T201
+    set_progress(1, 2, note=f"asks with {said}")
+    attach(f"of {said}.txt", "nothing", content_type="text/plain")
+    if not fails:
+        return {"said": [f"it was {said}"]}
+    try:
+        raise KeyError(said)
+    except KeyError as error:
+        raise RuntimeError(f"failed at {place} with {said}", {"deep": [said]}) from error
+
+
+@shared_task
+def sign_in(user: str, password: str, *more: str) -> str:
+    """A task that declares no job, with a parameter that sounds like a secret."""
+    return user

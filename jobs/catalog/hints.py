@@ -150,14 +150,30 @@ class SecretHint:
         if not value.startswith(SECRET_PREFIX):
             return SecretStr(value)
         try:
-            return SecretStr(_cipher().decrypt(value.removeprefix(SECRET_PREFIX).encode()).decode())
+            return SecretStr(_decrypted(value))
         except InvalidToken:
             raise PydanticCustomError("old_secret", "It was kept under another SECRET_KEY; enter it again") from None
 
 
 def _encrypted(secret: SecretStr | str) -> str:
-    text = secret if isinstance(secret, str) else secret.get_secret_value()
-    return SECRET_PREFIX + _cipher().encrypt(text.encode()).decode()
+    return encrypted(secret if isinstance(secret, str) else secret.get_secret_value())
+
+
+def encrypted(text: str) -> str:
+    """A secret as it travels and is kept."""
+    return SECRET_PREFIX + _cipher().encrypt(text.encode(errors="surrogatepass")).decode()
+
+
+def decrypted(text: str) -> str:
+    """What a secret says, also one that came in plain text; "" where it was kept under another SECRET_KEY."""
+    try:
+        return _decrypted(text) if text.startswith(SECRET_PREFIX) else text
+    except (InvalidToken, UnicodeError):
+        return ""
+
+
+def _decrypted(text: str) -> str:
+    return _cipher().decrypt(text.removeprefix(SECRET_PREFIX).encode()).decode(errors="surrogatepass")
 
 
 @cache

@@ -66,6 +66,7 @@ class Job:
         runbook: what to do when it fails.
         listed: shown on the Jobs page.
         fingerprint: what all its failures are, whatever they say; "" leaves that to each of them.
+        secrets: names that its declaration calls secret; `SecretStr` hints say the same of others.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Job:
     runbook: str = ""
     listed: bool = True
     fingerprint: str = ""
+    secrets: frozenset[str] = frozenset()
 
 
 _declared: dict[str, Job] = {}
@@ -161,6 +163,7 @@ def job(
             why_not=why_not,
             listed=listed,
             fingerprint=fingerprint,
+            secrets=frozenset(secrets),
         )
         declare_task: Any = shared_task(name=name, **options)
         return declare_task(function)
@@ -172,6 +175,11 @@ def declared_jobs() -> list[Job]:
     """Every job declared with `@job`, listed or not."""
     _import_task_modules()
     return list(_declared.values())
+
+
+def is_declared(name: str) -> bool:
+    """Whether a job of this name has been declared in this process so far; imports nothing."""
+    return name in _declared
 
 
 def listed_jobs() -> list[Job]:

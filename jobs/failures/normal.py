@@ -41,6 +41,8 @@ _VOLATILE = re.compile(
     """,
     re.VERBOSE,
 )
+#: How the reaper's own sentence begins: a worker's name, `pre@vm`, reads like somebody's address.
+_VANISHED = re.compile(r"\S{1,255} (?=stopped answering while it ran this\b)")
 _ONE_LETTERS_THEN_DIGITS = re.compile(r"([^\W\d_]+[_-]?)\d+")
 _DIGITS_THEN_UNIT = re.compile(r"\d+([^\W\d_]{1,3})")
 _HEX = re.compile(r"[0-9A-Fa-f]{4,}")
@@ -53,6 +55,8 @@ def normalise(message: str) -> str:
     """The first line of `message` as people read it: `row <n>: <text> is not valid`."""
     lines = message[:LOOKED_AT].strip().splitlines()
     line = " ".join(lines[0].split()) if lines else ""
+    if (worker := _VANISHED.match(line)) is not None:
+        line = f"A worker {line[worker.end() :]}"
     marked = _VOLATILE.sub(_mark, line)
     return _ROW.sub(r"\1…", marked)[:LONGEST]
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.catalog.registry import find_job
+from jobs.catalog.secrecy import without_passwords
 from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import MOST_TEXT, DeadLetter
 from jobs.models import Run
@@ -22,7 +23,8 @@ _LONGEST_NAME = 255
 _NAMED = {name: re.compile(rf'"{name}":\s*("(?:[^"\\]|\\.){{0,600}}")') for name in ("task_id", "task")}
 #: A name that sounds like a secret, and the value after it, in JSON, in JSON within JSON, and in Python's spelling.
 _SECRET = re.compile(
-    r"""((?:pass(?:word|wd|phrase)|secret|token|api_?key|authorization|cookie|credential|dsn)[\w-]{0,40}(?:\\{0,9}["'])?\s{0,9}[:=]\s{0,9})"""
+    r"""((?:pass(?:word|wd|phrase)|secret|token|(?:api|private|access|encryption|signing)_?key|authorization|cookie|credential|dsn|pwd"""
+    r"""|session_?(?:id|key)|signature(?=\\{0,9}["']?\s{0,9}[:=])|(?<![a-z])(?:bearer|auth(?![a-z])))[\w-]{0,40}(?:\\{0,9}["'])?\s{0,9}[:=]\s{0,9})"""
     r"""(\\*"(?:[^"\\]|\\[^"]|\\+"(?=[^\s,:}\]]))*\\*"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic)\s+)?[^\s,}\]]+)""",
     re.IGNORECASE,
 )
@@ -109,7 +111,7 @@ def _arguments(text: str, task: str) -> Any:
 
 
 def _in_text(text: str) -> str:
-    return _SECRET.sub(rf"\1{HIDDEN}", text)
+    return without_passwords(_SECRET.sub(rf"\1{HIDDEN}", text))
 
 
 def _name(value: Any) -> str:

@@ -3,31 +3,50 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Collection
 from typing import Any
 
 from jobs.catalog.hints import SECRET_PREFIX
+from jobs.catalog.secrecy import HIDDEN, shown_secrecy, sounds_secret, without_passwords
 
-HIDDEN = "•••"
-_SECRET = re.compile(r"pass(word|wd|phrase)|secret|token|api_?key|authorization|cookie|credential|dsn", re.IGNORECASE)
+__all__ = ["HIDDEN", "hide", "hide_call", "redact"]
 
 
 def redact(value: Any) -> Any:
     """A copy of `value` without secrets, at any depth.
 
-    HIDDEN stands for each entry of a mapping whose key sounds like a secret, and for each encrypted text.
+    HIDDEN stands for each entry of a mapping whose key sounds like a secret, and for each encrypted text; an address
+    in a text loses its password.
     """
+    if isinstance(value, str):
+        return HIDDEN if value.startswith(SECRET_PREFIX) else without_passwords(value)
     if isinstance(value, dict):
-        return {k: HIDDEN if isinstance(k, str) and _SECRET.search(k) else redact(v) for k, v in value.items()}
+        return {k: HIDDEN if isinstance(k, str) and sounds_secret(k) else redact(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(redact(item) for item in value)
-    if isinstance(value, str) and value.startswith(SECRET_PREFIX):
-        return HIDDEN
     return value
 
 
-def hide(arguments: str, secrets: Collection[str]) -> Any:
+def hide_call(task_name: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a task without secrets: what its declaration calls so, and what sounds so.
+
+    A value that was given by position goes by the name of its parameter. Of a task that is not registered here nobody
+    knows the parameters: there only names, encrypted texts and addresses tell.
+
+    Raises:
+        TypeError: they are no list and no mapping.
+    """
+    if not (isinstance(args, list) and isinstance(kwargs, dict)):
+        raise TypeError("no arguments of a task")
+    secrecy = shown_secrecy(task_name)
+    named = redact(kwargs)
+    if secrecy.nothing:
+        return [redact(value) for value in args], named
+    return (
+        [HIDDEN if secrecy.at(place) else redact(value) for place, value in enumerate(args)],
+        {name: HIDDEN if secrecy.of(name) else value for name, value in named.items()},
+    )
+
+
+def hide(arguments: str, task_name: str) -> Any:
     """Arguments as they are kept, `[args, kwargs]` in JSON, as plain data fit for the audit trail."""
-    args, kwargs = json.loads(arguments)
-    return [redact(args), {name: HIDDEN if name in secrets else redact(value) for name, value in kwargs.items()}]
+    return list(hide_call(task_name, *json.loads(arguments)))

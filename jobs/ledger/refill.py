@@ -50,12 +50,14 @@ def refill_from_run(run: Run, parameters: Parameters) -> Refill:
 def refill(values: Mapping[str, Any], parameters: Parameters) -> Refill:
     """The form's values from named ones."""
     fields = {f.name: f for f in parameters.fields}
-    kept = {name: value for name, value in values.items() if name in fields and fields[name].kind is not Kind.SECRET}
+    secret = {name for name, value in values.items() if value is not None and redact({name: value}) != {name: value}}
+    secret |= {name for name, one in fields.items() if one.kind is Kind.SECRET}
+    kept = {name: value for name, value in values.items() if name in fields and name not in secret}
     return Refill(
         values=kept,
         gone=tuple((name, redact({name: value})[name]) for name, value in values.items() if name not in fields),
         new=tuple(f.label for f in fields.values() if f.required and f.name not in values),
-        secrets=tuple(f.label for f in fields.values() if f.kind is Kind.SECRET),
+        secrets=tuple(f.label for f in fields.values() if f.name in secret),
         problems=_problems(kept, parameters),
     )
 

@@ -11,13 +11,13 @@ from jobs.catalog.registry import Job
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 
-from .redaction import HIDDEN, redact
+from .redaction import hide_call
 
 
 def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
     """Names and values: the labels of the job's form, and numbers for what was given by position."""
     fields = {field.name: field for field in _fields(job)}
-    args, kwargs = _without_secrets(*decode(run.arguments), job)
+    args, kwargs = hide_call(job.name if job else run.task_name, *decode(run.arguments))
     positional = [(f"Argument {number}", value) for number, value in enumerate(args, 1)]
     named = [(fields[n].label, _chosen(fields[n], v)) if n in fields else (n, v) for n, v in kwargs.items()]
     return positional + named
@@ -25,23 +25,17 @@ def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
 
 def raw_arguments(run: Run, job: Job | None) -> str:
     """`[args, kwargs]` as the ledger keeps them, tags and all, indented; only the secrets are replaced."""
-    args, kwargs = json.loads(run.arguments)
-    return json.dumps(_without_secrets(args, kwargs, job), ensure_ascii=False, indent=2)
+    hidden = hide_call(job.name if job else run.task_name, *json.loads(run.arguments))
+    return json.dumps(hidden, ensure_ascii=False, indent=2)
+
+
+def without_secrets(arguments: str, job: Job | None) -> tuple[list[Any], dict[str, Any]]:
+    """What `[args, kwargs]` in JSON holds, tags and all; only the secrets are replaced."""
+    return hide_call(job.name if job else "", *json.loads(arguments))
 
 
 def _fields(job: Job | None) -> tuple[Parameter, ...]:
     return job.parameters.fields if job and job.parameters else ()
-
-
-def _without_secrets(args: list[Any], kwargs: dict[str, Any], job: Job | None) -> tuple[list[Any], dict[str, Any]]:
-    secrets = job.parameters.secrets if job and job.parameters else frozenset()
-    # Code may pass a secret by position; what its parameter is called tells.
-    names = [field.name for field in _fields(job)]
-    named = [(names[i] if i < len(names) else "", value) for i, value in enumerate(args)]
-    return (
-        [HIDDEN if name in secrets else redact({name: value})[name] for name, value in named],
-        {name: HIDDEN if name in secrets else value for name, value in redact(kwargs).items()},
-    )
 
 
 def _chosen(field: Parameter, value: Any) -> Any:

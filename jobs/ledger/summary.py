@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from jobs.catalog.hints import without_paths
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 
-from .redaction import HIDDEN, redact
+from .redaction import hide_call
 
+#: No arguments, as they are kept.
+NONE = "[[], {}]"
+#: How the line of a dry run begins.
+DRY_RUN = "dry run"
 #: Longest line kept, in characters; the column of the ledger is that wide.
 LONGEST = 500
 
 
-def summarise(arguments: str, *, secrets: Collection[str] = ()) -> str:
-    """`3, period=2026-09, password=•••` of arguments as the ledger keeps them.
+def summarise(arguments: str, task_name: str = "", *, dry_run: str = "") -> str:
+    """`dry run, 3, period=2026-09, password=•••` of arguments as the ledger keeps them.
 
     Args:
         arguments: as `jobs.pipeline.arguments.encode` wrote them.
-        secrets: names of parameters whose values nobody may see, besides those that sound like a secret.
+        task_name: whose they are; its parameters tell which values given by position are secret.
+        dry_run: the name of the switch that makes it a dry run: said first, so that no long text hides it.
     """
-    args, kwargs = redact(decode(arguments))
-    parts = [str(without_paths(value)) for value in args]
-    given = {name: value for name, value in kwargs.items() if value is not None}  # what was left empty says nothing
-    parts += [f"{name}={HIDDEN if name in secrets else without_paths(value)}" for name, value in given.items()]
+    if arguments == NONE:
+        return ""
+    args, kwargs = hide_call(task_name, *decode(arguments))
+    parts = [DRY_RUN] if dry_run and kwargs.get(dry_run) is True and kwargs.pop(dry_run) else []
+    parts += [str(without_paths(value)) for value in args]
+    # What was left empty says nothing.
+    parts += [f"{name}={without_paths(value)}" for name, value in kwargs.items() if value is not None]
     # One line, whatever the values hold; NUL and half a surrogate pair are no text for a database.
     text = " ".join(", ".join(parts).replace("\x00", "").split()).encode(errors="replace").decode()
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def told_dry(run: Run) -> bool:
+    """Whether the run's line says that it is a dry run; reads nothing else of it."""
+    return run.summary == DRY_RUN or run.summary.startswith(f"{DRY_RUN}, ")
 
 
 def key_arguments(run: Run) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 from kombu.utils import json
 
+from jobs.catalog.secrecy import has_secrets, sealed
+
 Arguments = tuple[list[Any], dict[str, Any]]
 #: Longest text kept, in characters; what is longer is marked as not exact.
 MAX_ARGUMENTS = 256_000
@@ -29,6 +31,14 @@ def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
     except (TypeError, ValueError):
         return "[[], {}]", False
     return (text, True) if len(text) <= MAX_ARGUMENTS else ("[[], {}]", False)
+
+
+def kept_arguments(task_name: str, text: str) -> str:
+    """Arguments that code gave to `task_name`, as the ledger keeps them: what the job declares secret is encrypted."""
+    if not text or not has_secrets(task_name):
+        return text
+    hidden = sealed(task_name, *decode(text))
+    return text if hidden is None else encode(*hidden)[0]
 
 
 def decode(text: str) -> Arguments:

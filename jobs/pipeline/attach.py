@@ -8,6 +8,8 @@ from django.core.files.base import ContentFile
 from jobs.errors import JobsError
 from jobs.storage import console_storage
 
+from .live import masked
+
 
 def attach(name: str, content: bytes | str, *, content_type: str, rows: int | None = None) -> None:
     """Keep `content` as a file of the current run; it appears on the run's page when the attempt ends.
@@ -27,6 +29,7 @@ def attach(name: str, content: bytes | str, *, content_type: str, rows: int | No
     request = current_task.request if current_task else None
     if request is None or request.id is None:
         raise JobsError("attach() keeps a file of the current run; call it inside a task that a worker runs.")
+    name = masked(name)
     data = content.encode() if isinstance(content, str) else content
     path = console_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
     files = request.get("run_files") or []

@@ -17,16 +17,18 @@ from celery import states as celery_states
 from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerLostError
+from celery.utils.saferepr import saferepr
 from django.conf import settings
 from django.db import Error as DatabaseError
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 from kombu.utils.imports import symbol_by_name
 
+from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
 from jobs.fleet.broker import FIRST_PUBLISHED_HEADER
 
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
-from .live import LiveRun, take
+from .live import LiveRun, masked, take
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +67,7 @@ class RecordingBackend(RedisBackend):
     ) -> None:
         if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
             self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
-        super().mark_as_done(task_id, result, request=request, store_result=store_result, state=state)
+        super().mark_as_done(task_id, masked(result), request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
         self,
@@ -78,7 +80,7 @@ class RecordingBackend(RedisBackend):
         state: str = celery_states.FAILURE,
     ) -> None:
         if not store_result and not _is_eager(request):
-            described = fact_of(task_id, self.prepare_exception(exc), state, traceback, request)
+            described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
             described.fingerprint = told_fingerprint(exc)
             self._append_only(described, take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
@@ -88,15 +90,23 @@ class RecordingBackend(RedisBackend):
         finally:
             self._failing.request = self._failing.exception = None
 
+    def prepare_exception(self, exc: Any, serializer: Any = None) -> Any:
+        """Celery's description of an error, for its key, for chords and for the fact; without the run's secrets."""
+        described = super().prepare_exception(exc, serializer)
+        if isinstance(described, dict) and "exc_message" in described:
+            described["exc_message"] = masked(described["exc_message"])
+        return described
+
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
+        result, traceback = _without_secrets(result, state), masked(traceback)
         try:
             value = self.encode(self._meta(task_id, result, state, traceback, request))
         except (EncodeError, TypeError, ValueError) as error:
             # The job has done its work; that its value cannot travel as JSON does not make it a failure.
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
-            result = {"unserialisable": repr(result)[:2000]}
+            result = {"unserialisable": masked(repr(result))[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
         fact = fact_of(task_id, result, state, traceback, request)
         if children := self.current_task_children(request):
@@ -147,6 +157,8 @@ class RecordingBackend(RedisBackend):
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
+        if "args" in meta and has_secrets(name := meta.get("name") or ""):
+            meta["args"], meta["kwargs"] = _hidden(name, meta["args"], meta["kwargs"])
         return meta
 
     def _write(self, key: Any, value: Any, expires: int, fact: Fact, live: LiveRun | None) -> None:
@@ -179,7 +191,7 @@ def _queue(pipe: Any, fact: Fact, live: LiveRun | None) -> None:
     if live is not None:
         live.queue_news(pipe)
         fact.told = bool(live.written) or live.counter is not None
-        fact.progress = live.counter.values(fact.at) if live.counter is not None else None
+        fact.progress = live.progress(fact.at)
     append(pipe, fact)
 
 
@@ -236,13 +248,31 @@ def describe(fact: Fact, request: Any) -> Fact:
     fact.eta = request.get("retry_eta") if fact.state == celery_states.RETRY else None
     if (clock := request.get("started_clock")) is not None:
         fact.runtime = time.monotonic() - clock
+    args, kwargs = request.get("argsrepr"), request.get("kwargsrepr")
+    if has_secrets(fact.task):
+        hidden = _hidden(fact.task, request.args, request.kwargs)
+        args, kwargs = (value if value is None else saferepr(value) for value in hidden)
     fact.meta = {
-        "args": request.get("argsrepr"),
-        "kwargs": request.get("kwargsrepr"),
+        "args": args,
+        "kwargs": kwargs,
         "group": request.group,
         "meta": request.get("meta") or {},
     }
     return fact
+
+
+def _without_secrets(result: Any, state: str) -> Any:
+    """A result without what the run's secrets say; of an error its class stays, whatever it is called."""
+    if state in celery_states.EXCEPTION_STATES and isinstance(result, dict):
+        return {name: value if name in {"exc_type", "exc_module"} else masked(value) for name, value in result.items()}
+    return masked(result)
+
+
+def _hidden(task_name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A message's arguments without what the job declares secret; None for what is not known."""
+    if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
+        return None, None
+    return declared_secrecy(task_name).replaced(args, kwargs, lambda value: value if value is None else HIDDEN)
 
 
 def told_fingerprint(error: Any) -> str:
@@ -251,7 +281,7 @@ def told_fingerprint(error: Any) -> str:
         told = getattr(error, "fingerprint", "")
     except Exception:  # noqa: BLE001 - a property of somebody's exception must not hide the failure itself
         return ""
-    return told[:200] if isinstance(told, str) else ""
+    return str(masked(told))[:200] if isinstance(told, str) else ""
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import Celery, signals
 
-from jobs.fleet.beacon import BeaconStep
+from jobs.fleet.beat import BeaconStep
 from jobs.fleet.broker import forget_clients
 from jobs.fleet.hazards import warn_of_settings
 

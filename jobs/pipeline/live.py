@@ -25,15 +25,13 @@ from redis import Redis
 from jobs.fleet.broker import RedisError, connect
 
 from .facts import execution_number
+from .masking import spellings, without
 from .told import EXPIRES, MAX_CHARS, MAX_LINE, MAX_LINES, Line, log_key, progress_key
 
 logger = logging.getLogger(__name__)
 
 #: Seconds between two journeys to Redis; with the page's own poll a line is seen within a second.
 FLUSH_EVERY = 0.3
-_HIDDEN = "•••"
-#: A shorter secret would blot out ordinary words.
-_SHORTEST_SECRET = 4
 
 
 @dataclass(slots=True)
@@ -92,8 +90,7 @@ class LiveRun:
         text = record.getMessage()
         if record.exc_info and record.exc_info[0] is not None:
             text += "\n" + (record.exc_text or logging.Formatter().formatException(record.exc_info))
-        for secret in self.secrets:
-            text = text.replace(secret, _HIDDEN)
+        text = without(self.secrets, text)
         level = "PRINT" if record.name == "celery.redirected" else record.levelname
         if "\n" in text or len(text) > MAX_LINE:
             parts = text[:MAX_CHARS].splitlines()
@@ -110,6 +107,13 @@ class LiveRun:
         self._watched = True
         _flusher.add(self)
 
+    def progress(self, at: float) -> dict[str, Any] | None:
+        """How far it is, as Redis and the final fact carry it; None where it does not count."""
+        if (counter := self.counter) is None:
+            return None
+        told = counter.values(at)
+        return told | {name: without(self.secrets, told[name]) for name in ("noun", "note")}
+
     def queue_news(self, pipe: Any) -> None:
         """Put the commands for what is new since the last time on a pipeline; nothing when there is nothing."""
         with self._lock:
@@ -122,7 +126,7 @@ class LiveRun:
                 self._queue_lines(pipe, fresh, written)
             key = progress_key(self.task_id)
             if counter is not None and progress != self._sent[1]:
-                pipe.hset(key, mapping={"progress": json.dumps(counter.values(time.time()))})
+                pipe.hset(key, mapping={"progress": json.dumps(self.progress(time.time()))})
                 pipe.expire(key, EXPIRES)
             self._sent = (written, progress)
 
@@ -214,6 +218,8 @@ class Current(threading.local):
     """The record of the run that this thread executes; None outside of a worker."""
 
     run: LiveRun | None = None
+    #: What the secrets of the run say, in each spelling; kept until it has ended, when its record is taken already.
+    secrets: tuple[str, ...] = ()
 
 
 current = Current()
@@ -240,7 +246,8 @@ def install() -> None:
 
 def _open(task: Any = None, **_: Any) -> None:
     request = task.request
-    current.run = None if not request.is_eager else current.run
+    if not request.is_eager:
+        current.run, current.secrets = None, ()
     # One called inside another run: what it says belongs to that one. One of the console's: first the claim.
     if not request.is_eager and execution_number(request) is None:
         open_live(request)
@@ -258,9 +265,10 @@ def open_live(request: Any) -> None:
 
 def _close(task: Any = None, **_: Any) -> None:
     """Usually the end has been reported by now; where it was not, the flusher brings the last lines home."""
-    run = current.run
-    if run is not None and not task.request.is_eager:
-        current.run = None
+    if task.request.is_eager:
+        return
+    run, current.run, current.secrets = current.run, None, ()
+    if run is not None:
         run.closed = True
 
 
@@ -275,6 +283,13 @@ def take(task_id: str | None) -> LiveRun | None:
 
 
 def hide(secrets: Collection[str]) -> None:
-    """Never let these texts into the lines of the current run."""
+    """Never let these texts out of the current run: not in its lines, and not in what is told of its end."""
+    # Of one called inside another run: besides what that one hides. The longest first: one may hold another.
+    current.secrets = tuple(sorted(spellings(secrets).union(current.secrets), key=len, reverse=True))
     if (run := current.run) is not None:
-        run.secrets = tuple(text for text in secrets if len(text) >= _SHORTEST_SECRET)
+        run.secrets = current.secrets
+
+
+def masked(value: Any) -> Any:
+    """A copy of a text, or of what holds texts at any depth, without the secrets of the run of this thread."""
+    return without(current.secrets, value) if current.secrets else value

@@ -14,10 +14,11 @@ from typing import Any
 from celery import current_task
 from kombu.exceptions import OperationalError
 
+from jobs.catalog.registry import is_declared
 from jobs.fleet.broker import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER, RedisError, page_client
 from jobs.states import Source
 
-from .arguments import encode
+from .arguments import encode, kept_arguments
 from .facts import Fact, Kind, append
 
 logger = logging.getLogger(__name__)
@@ -59,6 +60,9 @@ def report_published(
         return
     args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
     text, exact = encode(args, kwargs)
+    if is_declared(headers.get("task") or sender):
+        # Else the recorder does so, who knows all jobs: a publish must not import them.
+        text = kept_arguments(headers.get("task") or sender, text)
     fact = Fact(
         kind=Kind.PUBLISHED,
         task_id=headers["id"],

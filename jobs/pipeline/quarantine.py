@@ -18,7 +18,13 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 
-from jobs.fleet.broker import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER, connect
+from jobs.fleet.broker import (
+    ATTEMPT_HEADER,
+    FIRST_PUBLISHED_HEADER,
+    PUBLISHED_HEADER,
+    connect,
+    transport_option,
+)
 from jobs.fleet.quarantined import QUARANTINE_KEPT, QUARANTINE_KEY
 
 logger = logging.getLogger(__name__)
@@ -69,7 +75,7 @@ class Quarantine:
         try:
             json.loads(text.decode() if isinstance(text, bytes) else text)
         except Exception as error:  # noqa: BLE001 (tagged values raise what they like)
-            self._set_aside(_text(queue), _text(text), error)
+            self._set_aside(_queue_of(_text(queue)), text, error)
             return None
         return queue, text
 
@@ -89,11 +95,15 @@ class Quarantine:
 
         return guarded
 
-    def _set_aside(self, queue: str, text: str, error: Exception) -> None:
+    def _set_aside(self, queue: str, message: str | bytes, error: Exception) -> None:
         """Raises RedisError when Redis does not take it: the message is delivered again, or was lost with Redis."""
+        text = _text(message)
+        # What is cut, or was no text, cannot be put back as it was.
+        whole = len(text) <= MAX_MESSAGE and (isinstance(message, str) or text.encode(errors="replace") == message)
         why = f"{type(error).__name__}: {error}"[:500]
         logger.error("A message in the queue %s cannot be read and is set aside (%s): %.200s", queue, why, text)
-        kept = {"at": time.time(), "queue": queue, "worker": self._worker, "why": why, "message": text[:MAX_MESSAGE]}
+        told = {"at": time.time(), "queue": queue, "worker": self._worker, "why": why, "size": len(text)}
+        kept = {**told, "whole": whole, "message": text[:MAX_MESSAGE]}
         with connect(settings.REDIS_URL, timeout=5, retries=1) as client:
             pipe = client.pipeline(transaction=True)
             pipe.lpush(QUARANTINE_KEY, json.dumps(kept))
@@ -128,6 +138,12 @@ def _tag(message: Any) -> str | None:
     properties = message.get("properties") if isinstance(message, dict) else None
     tag = properties.get("delivery_tag") if isinstance(properties, dict) else None
     return tag if isinstance(tag, str) else None
+
+
+def _queue_of(key: str) -> str:
+    """The queue that a Redis list belongs to: without the application's prefix and the priority step."""
+    name = key.removeprefix(str(transport_option("global_keyprefix", "")))
+    return name.rsplit(str(transport_option("sep", "\x06\x16")), 1)[0]
 
 
 def _text(value: Any) -> str:

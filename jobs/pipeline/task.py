@@ -14,9 +14,9 @@ from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection
 from django.db.models.functions import Now
-from pydantic import SecretStr
 
 from jobs.catalog.registry import find_job
+from jobs.catalog.secrecy import has_secrets, plain_texts
 from jobs.models import Run
 from jobs.states import CLAIMABLE, State
 
@@ -24,6 +24,7 @@ from .backend import RecordingBackend, describe
 from .cancelled import STOPPED, Cancelled
 from .facts import Fact, Kind, execution_number
 from .live import hide, open_live
+from .unknown import count_if_unknown
 
 logger = logging.getLogger(__name__)
 
@@ -57,14 +58,15 @@ class ConsoleTask(Task):
         if self.name.startswith("celery."):
             return
         job = find_job(self.name)
+        if has_secrets(self.name):
+            # Before anything is checked: what refuses a value may repeat it.
+            hide(plain_texts(self.name, args, kwargs))
         # A plain task that code published receives what code sent, untouched.
         if job.parameters is not None and (job.declared or n is not None):
             # The tracer passes this very list and dict to the body. The request keeps what the message said: a retry
             # publishes it, and the stored result shows it; neither may see a secret or an object.
             request.update(args=list(args), kwargs=dict(kwargs))
             call = job.parameters.to_python(args, kwargs)
-            if job.parameters.secrets:
-                hide(_texts([*call.args, *call.kwargs.values()]))
             args[:] = call.args
             kwargs.clear()
             kwargs.update(call.kwargs)
@@ -99,11 +101,6 @@ class ConsoleTask(Task):
         return super().signature_from_request(request, args, kwargs, *rest, **options)
 
 
-def _texts(values: list[Any]) -> list[str]:
-    """The plain texts of the secrets among typed values."""
-    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
-
-
 def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
     """Take execution `n` of the run for this worker, or drop the message.
 
@@ -129,6 +126,7 @@ def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
     logger.info("Run %s, execution %s: not claimed, dropped.", task_id, n)
+    count_if_unknown(task_id, worker)
     raise Ignore("not claimed")
 
 

@@ -13,6 +13,7 @@ from celery import current_app
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.db import connection
 
 from jobs import File
 from jobs.catalog.registry import find_job
@@ -25,7 +26,7 @@ from jobs.models import AuditEvent, Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.e2e.conftest import finished
-from tests.e2e.processes import Stack
+from tests.e2e.processes import Stack, wait_for
 from tests.jobs_under_test import Size, told
 
 HOSTILE = "'\"; DROP TABLE x; -- <script>alert(1)</script> {{7*7}} \u202e é 😀 \\ \n\t"
@@ -168,6 +169,63 @@ def test_a_secret_arrives_and_is_kept_nowhere(stack: Stack, actor: Actor) -> Non
     assert parameters is not None
     refill = refill_from_run(run, parameters)
     assert (set(refill.values) & {"password", "pin"}, refill.secrets) == (set(), ("Password", "Pin"))
+
+
+def test_a_secret_that_code_gives_is_kept_nowhere(stack: Stack) -> None:
+    name = under_test.fail_with_secret.name
+    token = "canary-8'8\"1"  # noqa: S105
+    first = current_app.send_task(name, ["pos", token])
+    second = current_app.send_task(name, ["pos"], {"token": token, "fails": False})
+    for one in (first, second):
+        finished(one.id, 60)
+        # What its publisher tells may come after its end.
+        told_by_code = Run.objects.filter(task_id=one.id, arguments_exact=True)
+        wait_for(told_by_code.exists, "its arguments")
+    failed, succeeded = (Run.objects.get(task_id=one.id) for one in (first, second))
+    assert (failed.state, succeeded.state) == (State.FAILED, State.SUCCEEDED)
+    assert failed.error_message.startswith("failed at pos with •••") and failed.summary == "pos, •••"
+    assert succeeded.summary == "pos, token=•••, fails=False" and first.result.args[0] == "failed at pos with •••"
+    assert second.result == {"said": ["it was •••"]}
+    page = run_page(failed.task_id)
+    assert page is not None and "•••" in outcome(page).traceback and "KeyError" in outcome(page).traceback
+    assert [file.name for file in failed.files.all()] == ["of •••.txt"]
+    parameters = find_job(name).parameters
+    assert parameters is not None
+    refill = refill_from_run(failed, parameters)
+    assert (refill.values, refill.secrets) == ({"place": "pos"}, ("Token",))
+    assert "canary-8" not in in_database() + in_redis(stack)
+
+
+def in_database() -> str:
+    """All rows of all tables."""
+    tables = connection.introspection.table_names()
+    with connection.cursor() as cursor:
+        found = []
+        for table in tables:
+            cursor.execute(f'SELECT * FROM "{table}"')  # noqa: S608
+            found.append(repr(cursor.fetchall()))
+    return "\n".join(found)
+
+
+def in_redis(stack: Stack) -> str:
+    """All that it holds."""
+    client = stack.client()
+    found = []
+    for key in client.scan_iter(count=1000):
+        kind = client.type(key)
+        found.append(repr((key, READ[kind if isinstance(kind, str) else kind.decode()](client, key))))
+    assert any("celery-task-meta" in text for text in found)
+    return "\n".join(found)
+
+
+READ: dict[str, Any] = {
+    "string": lambda client, key: client.get(key),
+    "hash": lambda client, key: client.hgetall(key),
+    "list": lambda client, key: client.lrange(key, 0, -1),
+    "set": lambda client, key: client.smembers(key),
+    "zset": lambda client, key: client.zrange(key, 0, -1),
+    "stream": lambda client, key: client.xrange(key),
+}
 
 
 def test_run_like_this_sends_the_same_again(stack: Stack, actor: Actor) -> None:

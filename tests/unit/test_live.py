@@ -51,7 +51,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[live.LiveRun]:
     live.open_live(SimpleNamespace(id="t", retries=0))
     assert live.current.run is not None
     yield live.current.run
-    live.current.run = None
+    live.current.run, live.current.secrets = None, ()
 
 
 def sent(run: live.LiveRun) -> Pipe:

@@ -1,0 +1,67 @@
+"""`manage.py hide_secrets`: hide in the ledger what an earlier release or declaration did not call a secret."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import transaction
+
+from jobs.catalog.registry import find_job
+from jobs.catalog.secrecy import has_secrets
+from jobs.errors import UnknownJob
+from jobs.ledger.summary import summarise
+from jobs.models import Run
+from jobs.pipeline.arguments import kept_arguments
+from jobs.pipeline.stored import results_model
+
+#: Rows of one transaction.
+BATCH = 500
+
+
+class Command(BaseCommand):
+    """Goes through all runs and stored results, oldest first; safe to stop and to repeat, while everything runs."""
+
+    help = "Hide secrets in the summaries, arguments and stored results of runs that are in the database already."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        runs, results = hide_in_runs(), hide_in_results()
+        self.stdout.write(f"{runs:,} runs and {results:,} stored results changed.")
+
+
+def hide_in_runs() -> int:
+    """Write each summary anew, and encrypt what a job declares secret and code gave in plain text; how many changed."""
+    changed, last = 0, 0
+    while True:
+        runs = list(Run.objects.filter(pk__gt=last).order_by("pk").only(*_READ)[:BATCH])
+        if not runs:
+            return changed
+        last = runs[-1].pk
+        different = [run for run in runs if _hide(run)]
+        with transaction.atomic():
+            Run.objects.bulk_update(different, ["arguments", "summary"], batch_size=100)
+        changed += len(different)
+
+
+_READ = ("task_id", "task_name", "arguments", "summary", "guaranteed")
+
+
+def _hide(run: Run) -> bool:
+    """Whether there was anything to hide."""
+    before = run.arguments, run.summary
+    try:
+        dry_run = find_job(run.task_name).dry_run if run.guaranteed else ""
+    except UnknownJob:
+        dry_run = ""
+    run.arguments = kept_arguments(run.task_name, run.arguments)
+    run.summary = summarise(run.arguments, run.task_name, dry_run=dry_run)
+    return before != (run.arguments, run.summary)
+
+
+def hide_in_results() -> int:
+    """Forget Python's spelling of the arguments of tasks that declare a secret: nobody could tell which it is."""
+    model, changed = results_model(), 0
+    kept = model.objects.exclude(task_args=None, task_kwargs=None).order_by("pk")
+    names = model.objects.order_by().values_list("task_name", flat=True).distinct()
+    for name in [name for name in names if name and has_secrets(name)]:
+        while keys := list(kept.filter(task_name=name).values_list("pk", flat=True)[:BATCH]):
+            changed += model.objects.filter(pk__in=keys).update(task_args=None, task_kwargs=None)
+    return changed
