@@ -30,8 +30,9 @@ class State(StrEnum):
 
 ACTIVE = frozenset({State.WAITING, State.ACCEPTED, State.QUEUED, State.RUNNING, State.RETRYING})
 FINISHED = frozenset(State) - ACTIVE
-#: What a worker may claim. RUNNING and RETRYING too: a retry may overtake the fact that its predecessor ended.
-CLAIMABLE = frozenset({State.ACCEPTED, State.QUEUED, State.RUNNING, State.RETRYING})
+#: What a worker may claim. WAITING and ACCEPTED too: it may be faster than the dispatcher notes the publish, and before
+#: its time no message exists. RUNNING and RETRYING too: a retry may overtake the fact that its predecessor ended.
+CLAIMABLE = frozenset({State.WAITING, State.ACCEPTED, State.QUEUED, State.RUNNING, State.RETRYING})
 #: What the dispatcher looks at: to be published, or published with a message that may have been forgotten.
 DISPATCHABLE = frozenset({State.WAITING, State.ACCEPTED, State.QUEUED, State.RETRYING})
 RETRYABLE = frozenset({State.FAILED, State.LOST, State.CANCELLED, State.EXPIRED})

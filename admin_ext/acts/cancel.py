@@ -6,21 +6,17 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless
+from admin_ext.parts.access import person
 from admin_ext.parts.addresses import run_address
+from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import ago, plural
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
 from jobs.catalog.registry import job_title
-from jobs.errors import NotPermitted
 from jobs.ledger.cancel import (
     CancelRefused,
     How,
@@ -37,72 +33,63 @@ from jobs.ledger.verbs import CANCEL_RUN, FORCE_CANCEL
 from jobs.models import Run
 from jobs.states import State
 
-from .cancel_facts import will_happen
+from .asked import AskView, lacking
+from .cancel_facts import not_ended, silent, will_happen
 
 CANCEL, FORCE, LOST = "cancel", "force", "lost"
 
 
-class CancelView(UnfoldModelAdminViewMixin, TemplateView):
+class CancelView(AskView):
     """`…/jobs/run/<task id>/cancel/`: GET shows what cancelling brings about, POST does it."""
 
     title = "Cancel"
     template_name = "admin_ext/cancel/ask.html"
-    http_method_names = ["get", "post", "head", "options"]
+    elsewhere = "admin:jobs_run_changelist"
     run: Run
 
-    def has_permission(self) -> bool:
-        return True  # who may not cancel is told so beside the button; a refused POST is recorded by the verb
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    def find(self, **kwargs: Any) -> str:
         task_id = unquote(kwargs["object_id"])
         found = Run.objects.defer("arguments").filter(task_id=task_id).first()
         if found is None:
-            messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
-            return redirect("admin:jobs_run_changelist")
+            return f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped."
         self.run = found
-        return super().dispatch(request, *args, **kwargs)
+        return ""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data())
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        act = request.POST.get("act", CANCEL)
-        fleet, actor = read_machinery(request).fleet, person(request)
+    def act(self) -> HttpResponse:
+        act, actor, reason = self.request.POST.get("act", CANCEL), person(self.request), self.reason
+        fleet = read_machinery(self.request).fleet
         try:
             if act == FORCE:
-                typed = request.POST.get(CONFIRM, "").strip()[:LONGEST_REASON]
-                end_by_force_now(self.run, fleet, actor=actor, reason=self.reason, confirmed=typed)
+                end_by_force_now(self.run, fleet, actor=actor, reason=reason, confirmed=self.typed)
                 told = f"Run {self.run.short_id} was ended by force. What it had half done stays so."
             elif act == LOST:
-                declare_lost(self.run, fleet, actor=actor, reason=self.reason)
+                declare_lost(self.run, fleet, actor=actor, reason=reason)
                 told = f"Run {self.run.short_id} is declared lost. Should its worker report after all, that counts."
             else:
-                children = request.POST.get("children") == "on"
-                done = cancel_run(self.run, actor=actor, reason=self.reason, children=children)
-                told = _told(self.run, done)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+                children = self.request.POST.get("children") == "on"
+                told = _told(self.run, cancel_run(self.run, actor=actor, reason=reason, children=children))
         except CancelRefused as error:
             self.run.refresh_from_db()
-            return self.render_to_response(self.get_context_data(refusal=str(error)))
+            return self.ask(refusal=str(error))
         except NotPassedOn as error:
-            messages.warning(request, str(error))
+            messages.warning(self.request, str(error))
         else:
-            messages.info(request, told)
+            messages.info(self.request, told)
         return redirect(run_address(self.run.task_id))
 
-    @property
-    def reason(self) -> str:
-        return self.request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
+    def not_taken(self) -> HttpResponse:
+        self.run.refresh_from_db()
+        return self.ask(refusal=NOT_ALL_CHANGED)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run, fleet, now = self.run, read_machinery(self.request).fleet, timezone.now()
         below = active_descendants(run)
         title = job_title(run.task_name)
+        self.title = f"Cancel {title} {run.short_id}"
         runs = run.state == State.RUNNING
         asked = run.cancel_requested_at if run.is_active else None
         no_force = why_no_force(run, fleet) if runs else ""
+        not_lost = why_not_lost(run, fleet, now)
         context: dict[str, Any] = {
             "crumbs": [
                 ("Runs", reverse("admin:jobs_run_changelist")),
@@ -113,17 +100,15 @@ class CancelView(UnfoldModelAdminViewMixin, TemplateView):
             "job_title": title,
             "facts": will_happen(run, fleet, now),
             "over": "" if run.is_active else f"Nothing can be cancelled: it has ended {ago(run.finished_at)}.",
-            "asked": f"It was asked to stop {ago(asked)} and has not ended yet." if asked and runs else "",
+            "asked": f"It was asked to stop {ago(asked)}. {not_ended(run, fleet, now)}" if asked and runs else "",
             "children": plural(len(below), "run") if below else "",
             "button": "Ask it to stop" if runs else "Cancel the run",
-            "needs": "" if may(self.request, CANCEL_RUN.permission) else CANCEL_RUN.sentence,
+            "needs": lacking(self.request, CANCEL_RUN),
             "force": runs,
             "no_force": no_force[:1].upper() + no_force[1:],
-            "force_needs": "" if may(self.request, FORCE_CANCEL.permission) else FORCE_CANCEL.sentence,
-            "may_be_lost": runs and not why_not_lost(run, fleet, now),
-            "confirm_name": CONFIRM,
-            "reason": self.reason,
-            "longest_reason": LONGEST_REASON,
+            "force_needs": lacking(self.request, FORCE_CANCEL, CANCEL_RUN.permission),
+            "may_be_lost": runs and not not_lost,
+            "not_lost": f"To declare it lost, {not_lost}" if runs and not_lost and silent(run, fleet) else "",
             "back": run_address(run.task_id),
         }
         return super().get_context_data(**context | kwargs)

@@ -8,7 +8,7 @@ from admin_ext.parts.words import ago, exact
 from admin_ext.start.will_happen import Consequence
 from jobs.fleet.workers import Fleet
 from jobs.ledger.cancel import ANSWER_WITHIN
-from jobs.ledger.verbs import CANCEL_RUN
+from jobs.ledger.verbs import CANCEL_RUN, DECLARE_LOST, FORCE_CANCEL
 from jobs.models import AuditEvent, Run
 from jobs.states import State
 
@@ -17,6 +17,11 @@ def will_happen(run: Run, fleet: Fleet, now: datetime) -> list[Consequence]:
     """The lines of "Will happen"."""
     if not run.is_active:
         return []
+    if run.state == State.RUNNING and run.cancel_requested_at is not None:
+        return [
+            Consequence("pan_tool", "It has been asked already: it ends where its job looks for that, or by itself."),
+            Consequence("undo", "Nothing that it has done so far is undone."),
+        ]
     facts = _of_state(run, fleet)
     facts.append(Consequence("history", "The run, its log and its files stay in the history, marked as cancelled."))
     if run.group_id:
@@ -63,7 +68,7 @@ def _of_running(run: Run, fleet: Fleet) -> list[Consequence]:
         facts.append(
             Consequence("question_mark", "Whether its worker lives is not known: Redis does not answer.", "unknown")
         )
-    elif not any(beacon.worker == run.worker for beacon in fleet.beacons):
+    elif silent(run, fleet):
         text = (
             f"Its worker {run.worker or ''} is not heard. If it is gone, the run is found lost within a minute or two."
         )
@@ -73,32 +78,63 @@ def _of_running(run: Run, fleet: Fleet) -> list[Consequence]:
     return facts
 
 
-def cancel_words(run: Run, now: datetime) -> tuple[str, str]:
+def cancel_words(run: Run, fleet: Fleet, now: datetime) -> tuple[str, str]:
     """What the run's page says of a cancel that was asked for: the fact, and what to expect. "" where there is none.
     One query where there was one."""
     if run.cancel_requested_at is None:
         return "", ""
-    asked = AuditEvent.objects.filter(object_type="run", object_id=run.task_id, verb=CANCEL_RUN.name, outcome="done")
-    event = asked.order_by("-id").first()
+    done = AuditEvent.objects.filter(object_type="run", object_id=run.task_id, verb__in=_ACTS, outcome="done")
+    event = done.order_by("-id").first()
     who = f"{event.actor_label}" if event else "Somebody"
     because = f" because “{event.reason}”" if event and event.reason else ""
-    act = "asked it to stop" if run.state == State.RUNNING else "cancelled it"
-    if run.state in (State.SUCCEEDED, State.FAILED, State.LOST):
-        act = "wanted it cancelled"
-    return f"{who} {act} {ago(run.cancel_requested_at, now)}{because}.", _came_to(run, now)
+    at = event.at if event and event.verb != CANCEL_RUN.name else run.cancel_requested_at
+    return f"{who} {_act(run, event)} {ago(at, now)}{because}.", _came_to(run, event, fleet, now)
 
 
-def _came_to(run: Run, now: datetime) -> str:
+_ACTS = (CANCEL_RUN.name, FORCE_CANCEL.name, DECLARE_LOST.name)
+
+
+def _act(run: Run, event: AuditEvent | None) -> str:
+    if event is not None and event.verb == DECLARE_LOST.name:
+        return "declared it lost"
+    if event is not None and event.verb == FORCE_CANCEL.name:
+        return "ended it by force" if run.is_finished else "wanted it ended by force"
     if run.state == State.RUNNING:
-        if run.cancel_requested_at and now - run.cancel_requested_at > ANSWER_WITHIN:
-            return "It has not stopped: its job may not look for that. Press Cancel to see what else can be done."
-        return "It was asked to stop and has not ended yet."
+        return "asked it to stop"
+    return "wanted it cancelled" if run.state in (State.SUCCEEDED, State.FAILED, State.LOST) else "cancelled it"
+
+
+def _came_to(run: Run, event: AuditEvent | None, fleet: Fleet, now: datetime) -> str:
+    if run.state == State.RUNNING:
+        return f"{not_ended(run, fleet, now)} Press Cancel to see what else can be done."
     if run.is_active:
         return "The workers that live now were told to drop it."
+    declared = event is not None and event.verb == DECLARE_LOST.name
+    if run.state == State.LOST:
+        words = "Its worker has not said what became of it; it may have partly run."
+        return f"{words} Should the worker report after all, that counts." if declared else words
+    if declared:
+        ended = "been cancelled" if run.state == State.CANCELLED else run.state
+        return f"Its worker has answered after all: it has {ended}."
     if run.state == State.SUCCEEDED:
         return "That came too late: it succeeded."
     if run.state == State.FAILED:
         return "It failed before it could be stopped, or while it stopped."
-    if run.state == State.LOST:
-        return "Its worker has not said what became of it; it may have partly run."
     return ""
+
+
+def not_ended(run: Run, fleet: Fleet, now: datetime) -> str:
+    """What there is to say of a run that was asked to stop and still runs."""
+    if run.cancel_requested_at is None or now - run.cancel_requested_at < ANSWER_WITHIN:
+        return "It has not ended yet."
+    if not fleet.known:
+        return "No answer: Redis does not answer, so whether its worker lives is not known."
+    if silent(run, fleet):
+        gone = "If it stays silent, the run is found lost within a minute or two."
+        return f"No answer: its worker {run.worker} is not heard. {gone}"
+    return "It has not stopped: its job may not look for that."
+
+
+def silent(run: Run, fleet: Fleet) -> bool:
+    """Whether the worker that has the run is not heard, as far as is known."""
+    return fleet.known and not any(beacon.worker == run.worker for beacon in fleet.beacons)

@@ -7,105 +7,90 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, person, refuse_unless
+from admin_ext.parts.access import may, person
 from admin_ext.parts.addresses import retry_form_address, run_address
+from admin_ext.parts.not_taken import NOT_STARTED
 from admin_ext.parts.words import clock, value
 from admin_ext.start.guard import guard_of, why_not_confirmed
-from admin_ext.start.page import LONGEST_NONCE, NOT_WHOLE
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
+from admin_ext.start.page import NOT_WHOLE
 from admin_ext.start.will_happen import Consequence, consequences
 from admin_ext.start.wishes import WishForm
 from jobs.catalog.registry import Danger, Job, RetrySafety, find_job, job_title
-from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
+from jobs.errors import FormReused, InvalidArguments, UnknownJob
 from jobs.ledger.lists import job_history
-from jobs.ledger.retry import RetryRefused, live_retry, retry_run, why_not
+from jobs.ledger.retry import RetryRefused, healing_retry, live_retry, retry_run, why_not
 from jobs.ledger.shown_arguments import shown_arguments
 from jobs.ledger.start import Wish
 from jobs.ledger.verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 
+from .asked import AskView, lacking
 from .retry_facts import before_you_retry
 
 
-class RetryView(UnfoldModelAdminViewMixin, TemplateView):
+class RetryView(AskView):
     """`…/jobs/run/<task id>/retry/`: GET shows what a retry brings about, POST starts it."""
 
     title = "Retry"
     template_name = "admin_ext/retry/ask.html"
-    http_method_names = ["get", "post", "head", "options"]
+    elsewhere = "admin:jobs_run_changelist"
     run: Run
     job: Job | None
 
-    def has_permission(self) -> bool:
-        return True  # who may not retry is told so beside the button; a refused POST is recorded by the verb
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    def find(self, **kwargs: Any) -> str:
         task_id = unquote(kwargs["object_id"])
         found = Run.objects.select_related("failure_group").filter(task_id=task_id).first()
         if found is None:
-            messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
-            return redirect("admin:jobs_run_changelist")
+            return f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped."
         self.run = found
         try:
             self.job = find_job(found.task_name)
         except UnknownJob:
             self.job = None
-        return super().dispatch(request, *args, **kwargs)
+        return ""
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.ask(WishForm(self.job, like=self.run) if self.job else None)
+        return self.ask(wishes=WishForm(self.job, like=self.run) if self.job else None, nonce=str(uuid.uuid4()))
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        nonce = request.POST.get("nonce", "")
-        wishes = WishForm(self.job, request.POST) if self.job else None
-        if not 0 < len(nonce) <= LONGEST_NONCE:
-            return self.ask(wishes, NOT_WHOLE)
+    def act(self) -> HttpResponse:
+        wishes = WishForm(self.job, self.request.POST) if self.job else None
+        if not self.nonce:
+            return self.again(wishes, NOT_WHOLE)
         if wishes is not None and not wishes.is_valid():
-            return self.ask(wishes, "Nothing was started: look at Advanced once more.", nonce)
-        may_run = self.job is not None and may(request, self.job.permission)
+            return self.again(wishes, "Nothing was started: look at Advanced once more.", self.nonce)
+        may_run = self.job is not None and may(self.request, self.job.permission)
         if may_run and (error := self.guard()):
-            return self.ask(wishes, f"Nothing was started. {error}", nonce)
-        wish = Wish(reason=self.reason, nonce=f"retry:{nonce}")
+            return self.again(wishes, f"Nothing was started. {error}", self.nonce)
+        wish = Wish(reason=self.reason, nonce=f"retry:{self.nonce}")
         if wishes is not None:
-            wish = wishes.wish(reason=self.reason, nonce=f"retry:{nonce}", based_on="")
+            wish = wishes.wish(reason=self.reason, nonce=f"retry:{self.nonce}", based_on="")
         try:
-            started = retry_run(self.run, actor=person(request), wish=wish, confirmed=self.confirm)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+            seen = self.request.POST.get("seen", "")[:64]
+            started = retry_run(self.run, actor=person(self.request), wish=wish, confirmed=self.typed, seen=seen)
         except RetryRefused as error:
-            return self.ask(wishes, str(error), nonce, by=error.by)
+            return self.again(wishes, str(error), self.nonce, by=error.by)
         except (InvalidArguments, FormReused) as error:
-            return self.ask(wishes, str(error))
-        again = started.run
+            return self.again(wishes, str(error))
+        run = started.run
         if started.created:
-            messages.info(request, f"Run {self.run.short_id} is retried as run {again.short_id}.")
+            messages.info(self.request, f"Run {self.run.short_id} is retried as run {run.short_id}.")
         else:
-            messages.info(request, "Already retried by this form: one click, one run.")
-        return redirect("admin:jobs_run_change", quote(again.task_id))
+            messages.info(self.request, "Already retried by this form: one click, one run.")
+        return redirect("admin:jobs_run_change", quote(run.task_id))
 
-    def ask(self, wishes: WishForm | None, refusal: str = "", nonce: str = "", by: str = "") -> HttpResponse:
+    def not_taken(self) -> HttpResponse:
+        return self.again(WishForm(self.job, self.request.POST) if self.job else None, NOT_STARTED, self.nonce)
+
+    def again(self, wishes: WishForm | None, refusal: str, nonce: str = "", by: str = "") -> HttpResponse:
+        """The page once more, with why nothing was started; without its nonce it is another form."""
         more = {"wishes": wishes, "refusal": refusal, "nonce": nonce or str(uuid.uuid4())}
-        if by:
-            more["refused_by"] = run_address(by)
-        return self.render_to_response(self.get_context_data(**more))
-
-    @property
-    def reason(self) -> str:
-        return self.request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
-
-    @property
-    def confirm(self) -> str:
-        return self.request.POST.get(CONFIRM, "").strip()[:LONGEST_REASON]
+        return self.ask(**more, **({"refused_by": run_address(by)} if by else {}))
 
     @property
     def asks_to_confirm(self) -> bool:
@@ -135,16 +120,13 @@ class RetryView(UnfoldModelAdminViewMixin, TemplateView):
         guard = guard_of(job, self._values)
         if guard.closed:
             return f"{guard.why} Press Edit first for the dry run."
-        return why_not_confirmed(job, self.confirm, None) if self.request.method == "POST" else ""
+        return why_not_confirmed(job, self.typed, None) if self.request.method == "POST" else ""
 
     def needs(self) -> str:
         """Which permission the person lacks, in a sentence; "" when none."""
         job = self.job
-        if not may(self.request, RETRY_RUN.permission):
-            return RETRY_RUN.sentence
-        for permission in (START_RUN.permission, *([job.permission] if job else [])):
-            if not may(self.request, permission):
-                return f"{needed_role(permission)}."
+        if lacks := lacking(self.request, RETRY_RUN, START_RUN.permission, *([job.permission] if job else [])):
+            return lacks
         if job is not None and job.retry is RetrySafety.NEVER and not may(self.request, RETRY_UNSAFE.permission):
             return RETRY_UNSAFE.sentence
         return ""
@@ -161,12 +143,14 @@ class RetryView(UnfoldModelAdminViewMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run, job, wishes = self.run, self.job, kwargs.get("wishes")
         blocked, blocked_by = self.blocked()
-        facts: list[Consequence] = before_you_retry(run, job)
+        healed = healing_retry(run)
+        facts: list[Consequence] = before_you_retry(run, job, healed)
         if job is not None:
             queue = wishes.queue if wishes is not None else run.queue
             facts += consequences(job, job_history(job.name), read_machinery(self.request), queue=queue)
         moment = wishes.cleaned_data.get("not_before") if wishes is not None and wishes.is_bound else None
         title = job_title(run.task_name)
+        self.title = f"Retry {title} {run.short_id}"
         context: dict[str, Any] = {
             "crumbs": [
                 ("Runs", reverse("admin:jobs_run_changelist")),
@@ -176,6 +160,7 @@ class RetryView(UnfoldModelAdminViewMixin, TemplateView):
             "run": run,
             "job": job,
             "job_title": title,
+            "seen": healed.task_id if healed else "",
             "arguments": [(name, value(given)) for name, given in shown_arguments(run, job)],
             "facts": facts,
             "blocked": blocked,
@@ -184,10 +169,7 @@ class RetryView(UnfoldModelAdminViewMixin, TemplateView):
             "button": f"Retry at {clock(moment)}" if moment else "Retry as it was",
             "needs": self.needs(),
             "asks_to_confirm": self.asks_to_confirm,
-            "confirm_name": CONFIRM,
-            "reason": self.reason,
             "reason_needed": job is not None and job.retry is RetrySafety.NEVER,
-            "longest_reason": LONGEST_REASON,
             "back": run_address(run.task_id),
             "red": job is not None and (job.danger is Danger.DANGER or job.retry is RetrySafety.NEVER),
         }

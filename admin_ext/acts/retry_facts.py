@@ -20,6 +20,20 @@ REST_CAP = 20
 LONGEST_NOTE = 140
 
 
+_NOW_IT = {
+    State.WAITING: "waits for its time",
+    State.ACCEPTED: "is accepted",
+    State.QUEUED: "is queued",
+    State.RUNNING: "is running",
+    State.RETRYING: "is retrying by itself",
+    State.SUCCEEDED: "succeeded",
+    State.FAILED: "failed",
+    State.LOST: "was lost",
+    State.CANCELLED: "was cancelled",
+    State.EXPIRED: "expired",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A line under a run's head: what it is to another run, with a link to that one."""
@@ -49,19 +63,23 @@ def _mark_of(retry: Run) -> Mark:
     who, href, name = retry.actor_label or "somebody", run_address(retry.task_id), f"run {retry.short_id}"
     if retry.state == State.SUCCEEDED:
         return Mark("healing", "ok", f"Healed: retried by {who} as", href, name, "which succeeded", retry.finished_at)
-    rest = f"which is {retry.state}; asked for" if retry.is_active else f"which is {retry.state}"
+    rest = f"which {_NOW_IT[State(retry.state)]}; asked for"
     return Mark("replay", "", f"Retried by {who} as", href, name, rest, retry.accepted_at)
 
 
-def before_you_retry(run: Run, job: Job | None) -> list[Consequence]:
-    """What speaks for it, what against it, and what it will not do."""
+def before_you_retry(run: Run, job: Job | None, healed: Run | None) -> list[Consequence]:
+    """What speaks for it, what against it, and what it will not do; `healed` is its newest retry that succeeded."""
     facts = []
+    if healed is not None:
+        who, ended = healed.actor_label or "somebody", healed.finished_at or healed.accepted_at
+        text = f"Retried already: run {healed.short_id} by {who} succeeded {ago(ended)}."
+        facts.append(Consequence("healing", f"{text} Another retry does its work once more.", "warn"))
     if job is not None and job.retry is RetrySafety.NEVER:
         facts.append(Consequence("shield", "Its job says: a run must never be retried.", "bad"))
     if run.state == State.LOST:
         text = "Its worker vanished: it may have done a part of its work, and may even be at work still."
         facts.append(Consequence("sensors_off", text, "warn"))
-    facts += [*_healed(run), *_alike(run), *_will_not(run), *_earlier(run)]
+    facts += [*([] if healed else _healed(run)), *_alike(run), *_will_not(run), *_earlier(run)]
     return facts
 
 
@@ -110,7 +128,7 @@ def _will_not(run: Run) -> list[Consequence]:
 
 
 def _earlier(run: Run) -> list[Consequence]:
-    ended = Run.objects.filter(retry_of=run).exclude(state=State.SUCCEEDED).order_by().values("pk")[: REST_CAP + 1]
+    ended = Run.objects.filter(retry_of=run, state__in=RETRYABLE).order_by().values("pk")[: REST_CAP + 1]
     if not (count := ended.count()):
         return []
     words = "more than " + plural(REST_CAP, "time") if count > REST_CAP else plural(count, "time")

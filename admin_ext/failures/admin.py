@@ -12,10 +12,12 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from unfold.admin import ModelAdmin
 
-from admin_ext.frame.sidebar import remember_failures
+from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
 from admin_ext.parts.chips import FAILURE, Chip
 from admin_ext.parts.keyset import PER_PAGE, KeysetChangeList, link
+from admin_ext.parts.places import place
+from admin_ext.parts.signed_out import wrapper_of
 from admin_ext.parts.words import ago, capped, clock, plural
 from admin_ext.run.tabs import TabLink
 from jobs.catalog.registry import job_title
@@ -23,14 +25,15 @@ from jobs.failures import lists
 from jobs.failures.lists import CAP, GroupLine, Status, View, group_slice
 from jobs.models import FailureGroup
 
-from .group import GroupPageView
-from .numbers import Column, Number, numbers_of, picture
+from .group import LIST, GroupPageView
+from .numbers import Number, Window, numbers_of, outline, windows_of
 from .retry_many import RetryGroup
+from .retrying import StopRetry
 from .verbs import ReopenGroup, ResolveGroup, SnoozeGroup, write_note
 
 NAME = "jobs_failuregroup"
-#: The height of the small picture of seven days.
-HEIGHT = 24
+#: The small picture of seven days: its height, how far its bars are from each other, and how wide each is.
+HEIGHT, STEP, WIDTH = 24, 4, 2.9
 _TABS = {
     View.ACTION: "Needs action",
     View.HEALED: "Healed",
@@ -45,13 +48,15 @@ class FailureRow:
     """A group of the list.
 
     Attributes:
+        bars: the picture of seven days, a path of SVG.
         when: what the state has to say besides: until when it is snoozed, who resolved it.
     """
 
     group: FailureGroup
+    href: str
     chip: Chip
     job: str
-    bars: tuple[Column, ...]
+    bars: str
     bars_words: str
     numbers: tuple[Number, ...]
     hurting: str
@@ -102,11 +107,12 @@ class FailureAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Only the pages that exist."""
-        wrap = self.admin_site.admin_view
+        wrap = wrapper_of(self.admin_site)
         return [
             path("", wrap(self.changelist_view), name=f"{NAME}_changelist"),
             path("<int:pk>/change/", wrap(GroupPageView.as_view(model_admin=self)), name=f"{NAME}_change"),
             path("<int:pk>/retry/", wrap(RetryGroup.as_view(model_admin=self)), name=f"{NAME}_retry"),
+            path("<int:pk>/retry/stop/", wrap(StopRetry.as_view(model_admin=self)), name=f"{NAME}_stop_retry"),
             path("<int:pk>/snooze/", wrap(SnoozeGroup.as_view(model_admin=self)), name=f"{NAME}_snooze"),
             path("<int:pk>/resolve/", wrap(ResolveGroup.as_view(model_admin=self)), name=f"{NAME}_resolve"),
             path("<int:pk>/reopen/", wrap(ReopenGroup.as_view(model_admin=self)), name=f"{NAME}_reopen"),
@@ -129,14 +135,16 @@ class FailureAdmin(ModelAdmin):
 
 
 def failures_page(request: HttpRequest) -> FailuresPage:
-    """Read the tab and the page that the address asks for. Four statements, two more where there is nothing."""
+    """Read the tab and the page that the address asks for. Three statements, two more where there is nothing."""
     asked = request.GET.get("view", "")
     view = View(asked) if asked in set(View) else View.ACTION
     now = timezone.now()
     number = _page_number(request.GET.get("page", ""))
     found = group_slice(view, number=number, per_page=PER_PAGE, now=now)
     remember_failures(request, found.counts[View.ACTION])
+    remember_running(request, found.running)
     name = "" if view is View.ACTION else view.value
+    windows = windows_of(found.lines[0].pace) if found.lines else ()
     return FailuresPage(
         tabs=tuple(
             TabLink(
@@ -147,7 +155,7 @@ def failures_page(request: HttpRequest) -> FailuresPage:
             )
             for one, word in _TABS.items()
         ),
-        rows=tuple(_row(line, now) for line in found.lines),
+        rows=tuple(_row(line, now, windows) for line in found.lines),
         newer=link(view=name, page=number) if number else "",
         older=link(view=name, page=number + 2) if found.matching > (number + 1) * PER_PAGE else "",
         first=number * PER_PAGE + 1,
@@ -157,15 +165,16 @@ def failures_page(request: HttpRequest) -> FailuresPage:
     )
 
 
-def _row(line: GroupLine, now: datetime) -> FailureRow:
+def _row(line: GroupLine, now: datetime, windows: tuple[Window, ...]) -> FailureRow:
     group = line.group
     return FailureRow(
         group=group,
+        href=f"{place(LIST)}{group.pk}/change/",
         chip=FAILURE[line.status],
         job=job_title(group.task_name),
-        bars=picture(line.pace.bars, HEIGHT),
+        bars=outline(line.pace.bars, HEIGHT, step=STEP, width=WIDTH),
         bars_words=f"{plural(line.pace.week, 'failure')} in 7 days",
-        numbers=numbers_of(group.pk, line.pace),
+        numbers=numbers_of(group.pk, line.pace, windows),
         hurting=f"{group.hurting:,}",
         when=_when(group, line.status, now),
     )

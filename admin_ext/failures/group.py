@@ -36,6 +36,7 @@ from jobs.ledger.run_slices import RunLine, run_slice
 from jobs.ledger.verbs import RESOLVE_FAILURE
 
 from .numbers import numbers_of, picture, runs_of
+from .retrying import retrying, shown
 
 LIST = "admin:jobs_failuregroup_changelist"
 CHANGE = "admin:jobs_failuregroup_change"
@@ -109,6 +110,7 @@ class GroupPageView(UnfoldModelAdminViewMixin, TemplateView):
             "is_open": page.status not in {Status.SNOOZED, Status.RESOLVED},
             "is_resolved": page.status is Status.RESOLVED,
             "crumbs": [("Failures", reverse(LIST)), (_place(page), "")],
+            **shown(self.request, retrying(group, timezone.now()) if page.was_retried else ()),
             **_CONTENTS[tab](self.request, page),
         }
         return {**super().get_context_data(**kwargs, **context), "title": title}

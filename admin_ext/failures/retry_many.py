@@ -5,34 +5,34 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
+from admin_ext.acts.asked import AskView, lacking
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, person, refuse_unless
-from admin_ext.parts.words import clock, plural
-from admin_ext.start.page import LONGEST_NONCE, NOT_WHOLE
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
+from admin_ext.parts.access import person
+from admin_ext.parts.not_taken import NOT_ALL_STARTED
+from admin_ext.parts.words import ago, clock, plural
+from admin_ext.start.page import NOT_WHOLE
 from admin_ext.start.will_happen import Consequence, consequences
 from jobs.catalog.registry import Danger, Job, find_job
-from jobs.errors import NotPermitted, UnknownJob
+from jobs.errors import UnknownJob
 from jobs.failures.hurting import MOST_RETRIED, retryable_runs
 from jobs.failures.verbs import subject_of
 from jobs.ledger.lists import job_history
-from jobs.ledger.retry_many import left_out, retry_many
+from jobs.ledger.retry_many import PACES, last_start, left_out, retry_many, usual_pace
 from jobs.ledger.start import Wish
 from jobs.ledger.verbs import RETRY_RUN, START_RUN
 from jobs.models import FailureGroup, FailureNote, Run
 
+from .retrying import minute
 from .verbs import CHANGE, LIST
 
 SAMPLES = 5
@@ -50,54 +50,58 @@ class Review:
         return len(self.runs) + sum(count for count, _ in self.left_out)
 
 
-class RetryGroup(UnfoldModelAdminViewMixin, TemplateView):
+@dataclass(frozen=True, slots=True)
+class PaceChoice:
+    """One pace to choose: how many a minute, 0 for all at once, and what follows from it in words."""
+
+    pace: int
+    word: str
+    follows: str
+    chosen: bool
+
+
+class RetryGroup(AskView):
     """`…/jobs/failuregroup/<pk>/retry/`: GET reviews, POST retries what the review showed and what still can be."""
 
     title = "Retry"
     template_name = "admin_ext/retry/many.html"
-    http_method_names = ["get", "post", "head", "options"]
+    elsewhere = LIST
     group: FailureGroup
     job: Job | None
 
-    def has_permission(self) -> bool:
-        return True  # who may not retry is told so beside the button; a refused POST is recorded by the verb
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    def find(self, **kwargs: Any) -> str:
         group = FailureGroup.objects.filter(pk=kwargs["pk"]).first()
         if group is None:
-            messages.warning(request, "That group exists no more: the last of its runs was pruned.")
-            return redirect(LIST)
+            return "That group exists no more: the last of its runs was pruned."
         self.group = group
         try:
             self.job = find_job(group.task_name)
         except UnknownJob:
             self.job = None
-        return super().dispatch(request, *args, **kwargs)
+        return ""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data())
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        batch, upto = request.POST.get("nonce", ""), self._upto()
-        if self.job is None or upto is None or not 0 < len(batch) <= LONGEST_NONCE:
-            return self.render_to_response(self.get_context_data(refusal=NOT_WHOLE))
-        review = self.review()
+    def act(self) -> HttpResponse:
+        upto, review = self._upto(), self.review()
+        pace = self._pace(len(review.runs))
+        if self.job is None or upto is None or pace is None or not self.nonce:
+            return self.ask(refusal=NOT_WHOLE)
         # Newer failures were in no review: they are not included.
         runs = [run for run in review.runs if run.accepted_at <= upto]
-        if self._may() and (error := self.why_blocked() or self._why_not_confirmed()):
-            return self.render_to_response(self.get_context_data(refusal=f"Nothing was started. {error}"))
+        if not self._needs() and (error := self.why_blocked() or self._why_not_confirmed()):
+            return self.ask(refusal=f"Nothing was started. {error}")
         wish, subject = Wish(reason=self.reason), subject_of(self.group)
-        try:
-            done = retry_many(runs, self.job, actor=person(request), wish=wish, subject=subject, batch_id=batch)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+        done = retry_many(
+            runs, self.job, actor=person(self.request), wish=wish, subject=subject, batch_id=self.nonce, pace=pace
+        )
         told = f"{plural(done.started, 'run')} of {subject.label} {'is' if done.started == 1 else 'are'} retried."
         if done.earlier:
             told += f" {plural(done.earlier, 'run')} this form had retried before."
         told += "".join(f" Left out, {reason}: {count:,}." for reason, count in done.left_out.items())
-        (messages.info if done.started else messages.warning)(request, told)
+        (messages.info if done.started else messages.warning)(self.request, told)
         return redirect(reverse(CHANGE, args=[self.group.pk]) + "?tab=runs")
+
+    def not_taken(self) -> HttpResponse:
+        return self.ask(refusal=NOT_ALL_STARTED, **({"nonce": self.nonce} if self.nonce else {}))
 
     def review(self) -> Review:
         """What `retryable_runs` says, without the runs whose own arguments forbid it."""
@@ -121,13 +125,9 @@ class RetryGroup(UnfoldModelAdminViewMixin, TemplateView):
 
     def _why_not_confirmed(self) -> str:
         job = self.job
-        if job is None or job.danger is not Danger.DANGER or self.request.POST.get(CONFIRM, "").strip() == job.title:
+        if job is None or job.danger is not Danger.DANGER or self.typed == job.title:
             return ""
         return f"Type {job.title} to confirm."
-
-    def _may(self) -> bool:
-        wanted = [RETRY_RUN.permission, START_RUN.permission, *([self.job.permission] if self.job else [])]
-        return all(may(self.request, permission) for permission in wanted)
 
     def _upto(self) -> Any:
         try:
@@ -136,20 +136,26 @@ class RetryGroup(UnfoldModelAdminViewMixin, TemplateView):
             return None
         return moment if moment is not None and timezone.is_aware(moment) else None
 
-    @property
-    def reason(self) -> str:
-        return self.request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
+    def _pace(self, count: int) -> int | None:
+        """What was chosen, the usual one for `count` runs where nothing was; None for what is no choice."""
+        chosen = self.request.POST.get("pace", str(usual_pace(count)))
+        return int(chosen) if chosen in {str(pace) for pace in (0, *PACES)} else None
+
+    def _paces(self, count: int, now: datetime) -> tuple[PaceChoice, ...]:
+        chosen = self._pace(count)
+        found = [PaceChoice(0, "All at once", "as fast as the workers take them", chosen == 0)]
+        for pace in PACES:
+            last = last_start(count, pace, now)
+            follows = f"the last one starts about {minute(last, now)}, {ago(last, now)}"
+            found.append(PaceChoice(pace, f"{pace} a minute", follows, chosen == pace))
+        return tuple(found)
 
     def _needs(self) -> str:
-        if not may(self.request, RETRY_RUN.permission):
-            return RETRY_RUN.sentence
-        for permission in (START_RUN.permission, *([self.job.permission] if self.job else [])):
-            if not may(self.request, permission):
-                return f"{needed_role(permission)}."
-        return ""
+        return lacking(self.request, RETRY_RUN, START_RUN.permission, *([self.job.permission] if self.job else []))
 
     def _facts(self, count: int) -> list[Consequence]:
         facts = [Consequence("replay", f"{plural(count, 'new run')}, each with the arguments of its failed one.")]
+        facts.append(Consequence("do_not_disturb_on", "What has not begun can be stopped on the group's page."))
         note = FailureNote.objects.filter(group=self.group).first()
         if note is not None:
             facts.append(Consequence("warning", f"{note.actor_label} noted: “{note.text[:140]}”", "warn"))
@@ -176,12 +182,10 @@ class RetryGroup(UnfoldModelAdminViewMixin, TemplateView):
             "facts": self._facts(count),
             "blocked": self.why_blocked(),
             "button": f"Retry {plural(count, 'run')}",
+            "paces": self._paces(count, now) if count > 1 else (),
             "needs": self._needs(),
             "red": self.job is not None and self.job.danger is Danger.DANGER,
-            "confirm_name": CONFIRM,
             "nonce": str(uuid.uuid4()),
-            "reason": self.reason,
-            "longest_reason": LONGEST_REASON,
             "back": reverse(CHANGE, args=[group.pk]),
         }
         return super().get_context_data(**context | kwargs)

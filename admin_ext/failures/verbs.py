@@ -7,18 +7,17 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless
+from admin_ext.acts.asked import AskView, lacking
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from admin_ext.parts.words import ago, clock, plural
-from admin_ext.start.sheet import LONGEST_REASON
 from admin_ext.start.will_happen import Consequence
 from jobs.catalog.registry import job_title
 from jobs.errors import JobsError, NotPermitted
@@ -36,6 +35,15 @@ CHOICES = (("1h", "1 hour"), ("1d", "1 day"), ("1w", "1 week"), ("until", "Until
 def write_note(request: HttpRequest, pk: int) -> HttpResponse:
     """`…/note/`: keep what was written, and back to the group."""
     refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    return taken(lambda: _write(request, pk), lambda: _not_written(request, pk))
+
+
+def _not_written(request: HttpRequest, pk: int) -> HttpResponse:
+    messages.error(request, NOT_CHANGED)
+    return redirect(CHANGE, pk)
+
+
+def _write(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         note(pk, request.POST.get("text", ""), actor=person(request))
     except NotPermitted as error:
@@ -45,47 +53,39 @@ def write_note(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(CHANGE, pk)
 
 
-class AskGroup(UnfoldModelAdminViewMixin, TemplateView):
+class AskGroup(AskView):
     """A page that shows what an act on one group brings about, and asks."""
 
     title = "Failure"
     template_name = "admin_ext/failures/ask.html"
-    http_method_names = ["get", "post", "head", "options"]
+    elsewhere = LIST
     verb: Verb
     icon_name: str
     button: str
     done: str
     group: FailureGroup
 
-    def has_permission(self) -> bool:
-        return True  # each request asks for the permission of what it does; a refused POST is recorded
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    def find(self, **kwargs: Any) -> str:
         group = FailureGroup.objects.filter(pk=kwargs["pk"]).first()
         if group is None:
-            messages.warning(request, "That group exists no more: the last of its runs was pruned.")
-            return redirect(LIST)
+            return "That group exists no more: the last of its runs was pruned."
         self.group = group
-        return super().dispatch(request, *args, **kwargs)
+        return ""
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data())
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def act(self) -> HttpResponse:
         try:
-            group = self.act()
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+            group = self.change()
         except InvalidSnooze as error:
-            return self.render_to_response(self.get_context_data(refusal=str(error)))
+            return self.ask(refusal=str(error))
+        except NotPermitted:
+            raise
         except JobsError as error:
-            messages.error(request, str(error))
+            messages.error(self.request, str(error))
             return redirect(CHANGE, self.group.pk)
-        messages.success(request, f"{subject_of(group).label}: {self.told(group)}")
+        messages.success(self.request, f"{subject_of(group).label}: {self.told(group)}")
         return redirect(CHANGE, group.pk)
 
-    def act(self) -> FailureGroup:
+    def change(self) -> FailureGroup:
         """Do it, on the version that the form showed."""
         raise NotImplementedError
 
@@ -103,10 +103,6 @@ class AskGroup(UnfoldModelAdminViewMixin, TemplateView):
         text = self.request.POST.get("seen", "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
-    @property
-    def reason(self) -> str:
-        return self.request.POST.get("reason", "").replace("\x00", "").strip()[:LONGEST_REASON]
-
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         group = self.group
         label = subject_of(group).label
@@ -123,9 +119,7 @@ class AskGroup(UnfoldModelAdminViewMixin, TemplateView):
             "facts": self.facts(),
             "button": self.button,
             "icon_name": self.icon_name,
-            "needs": "" if may(self.request, self.verb.permission) else self.verb.sentence,
-            "reason": self.reason,
-            "longest_reason": LONGEST_REASON,
+            "needs": lacking(self.request, self.verb),
             "back": reverse(CHANGE, args=[group.pk]),
         }
         return super().get_context_data(**context | kwargs)
@@ -139,7 +133,7 @@ class SnoozeGroup(AskGroup):
     icon_name = "snooze"
     button = "Snooze it"
 
-    def act(self) -> FailureGroup:
+    def change(self) -> FailureGroup:
         return snooze(
             self.group.pk, until=self._until(), seen=self.seen, actor=person(self.request), reason=self.reason
         )
@@ -187,7 +181,7 @@ class ResolveGroup(AskGroup):
     button = "Resolve it"
     done = "resolved. If a later run fails like this, it opens as regressed."
 
-    def act(self) -> FailureGroup:
+    def change(self) -> FailureGroup:
         return resolve(self.group.pk, seen=self.seen, actor=person(self.request), reason=self.reason)
 
     def facts(self) -> list[Consequence]:
@@ -211,7 +205,7 @@ class ReopenGroup(AskGroup):
     button = "Open it again"
     done = "open again."
 
-    def act(self) -> FailureGroup:
+    def change(self) -> FailureGroup:
         return reopen(self.group.pk, seen=self.seen, actor=person(self.request), reason=self.reason)
 
     def facts(self) -> list[Consequence]:

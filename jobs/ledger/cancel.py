@@ -30,6 +30,8 @@ ANSWER_WITHIN = timedelta(seconds=30)
 MOST_RELATIVES = 5000
 _UNPUBLISHED = {State.WAITING, State.ACCEPTED}
 REMOVED_NOTE = "removed before a worker could see it"
+#: Of a run whose worker has said that it kills it: whatever is found of it afterwards, a person ended it.
+ENDING_NOTE = "being ended by force"
 SKIPPED_NOTE = "cancelled before a worker began it; its message is dropped when one reaches it"
 
 
@@ -184,6 +186,9 @@ def end_by_force_now(run: Run, fleet: Fleet, *, actor: Actor, reason: str = "", 
             f"{locked.worker} says that it does not run {run.short_id} any more. Its end will show here within "
             "seconds, or it will be found lost."
         )
+    # Not before the answer: a worker that is frozen has killed nothing, and may still come to an end of its own.
+    killed = Run.objects.filter(pk=locked.pk, state=State.RUNNING, attempt=locked.attempt)
+    killed.update(state_note=ENDING_NOTE)
 
 
 def why_no_force(run: Run, fleet: Fleet) -> str:

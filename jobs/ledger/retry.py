@@ -40,6 +40,7 @@ def retry_run(
     wish: Wish | None = None,
     arguments: Mapping[str, Any] | None = None,
     confirmed: str = "",
+    seen: str | None = None,
 ) -> Started:
     """Accept a new run with `retry_of`, and write the audit event, in one transaction.
 
@@ -48,6 +49,8 @@ def retry_run(
         wish: reason, nonce, time, queue and priority; what it leaves open is as it was.
         arguments: edited ones, by parameter name; None: exactly the old ones, value and type.
         confirmed: what the person typed; a job that says `never` wants its title, and a reason.
+        seen: the id of the newest retry with success that the person was shown, "" for none; a newer one refuses, so
+            that nobody does a work again that was done while the page stood open. None: whatever has succeeded.
 
     Raises:
         NotPermitted, RetryRefused: nothing was started; the refusal is in the audit trail.
@@ -65,7 +68,7 @@ def retry_run(
     if job.retry is RetrySafety.NEVER:
         require(RETRY_UNSAFE, actor, subject)
     try:
-        return _retry(run, job, subject, actor, wish, arguments, confirmed)
+        return _retry(run, job, subject, actor, wish, arguments, confirmed, seen)
     except RetryRefused as refusal:
         raise _refused(subject, actor, wish, refusal) from None
 
@@ -110,6 +113,12 @@ def live_retry(run: Run) -> Run | None:
     return Run.objects.filter(retry_of=run, state__in=ACTIVE).defer("arguments").first()
 
 
+def healing_retry(run: Run) -> Run | None:
+    """The newest retry of `run` that succeeded."""
+    retries = Run.objects.filter(retry_of=run, state=State.SUCCEEDED).defer("arguments")
+    return retries.order_by("-accepted_at", "-id").first()
+
+
 def _retry(
     run: Run,
     job: Job,
@@ -118,6 +127,7 @@ def _retry(
     wish: Wish,
     arguments: Mapping[str, Any] | None,
     confirmed: str,
+    seen: str | None,
 ) -> Started:
     if (earlier := _same_form(run, actor, wish)) is not None:
         return Started(earlier, created=False)
@@ -127,6 +137,8 @@ def _retry(
             if locked is None:
                 raise RetryRefused("this run is not kept any more.")
             _check(locked, job, wish, confirmed, edited=arguments is not None)
+            if seen is not None and (healed := healing_retry(locked)) is not None and healed.task_id != seen:
+                raise _succeeded(healed)
             prepared = prepare_retry(locked, job, actor, wish, arguments)
             keep([prepared])
             details = details_of(job, prepared.run, wish) | {"retry": prepared.run.task_id}
@@ -193,9 +205,7 @@ def _as_it_was(run: Run, job: Job, actor: Actor, wish: Wish) -> Prepared:
         told = " ".join(f"{name}: {sentence}" if name else sentence for name, sentence in error.fields.items())
         raise RetryRefused(f"its values do not fit the job any more. {told} Press Edit first.") from None
     prepared.run.arguments = run.arguments
-    prepared.run.summary = run.summary or summarise(
-        run.arguments, secrets=job.parameters.secrets if job.parameters else ()
-    )
+    prepared.run.summary = summarise(run.arguments, job.name, dry_run=job.dry_run)
     return prepared
 
 
@@ -203,6 +213,15 @@ def _already(live: Run) -> RetryRefused:
     who = live.actor_label or "somebody"
     sentence = f"already retried by {who} {since(live.accepted_at)}: run {live.short_id}, which is {live.state}."
     return RetryRefused(sentence, by=live.task_id)
+
+
+def _succeeded(healed: Run) -> RetryRefused:
+    who = healed.actor_label or "somebody"
+    sentence = (
+        f"it was retried by {who} meanwhile: run {healed.short_id}, which succeeded. Its work is done; press again "
+        "only if it must be done once more."
+    )
+    return RetryRefused(sentence, by=healed.task_id)
 
 
 def _refused(subject: Subject, actor: Actor, wish: Wish, refusal: RetryRefused) -> RetryRefused:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import Max
+from django.utils import timezone
 
 from jobs.catalog.registry import Job, RetrySafety
 from jobs.errors import JobsError
@@ -14,12 +17,17 @@ from jobs.models import AuditEvent, Run
 from jobs.states import ACTIVE, RETRYABLE, State
 
 from .audit import Actor, Subject, record
+from .batches import batch_of_retry, of_batch
 from .retry import RetryRefused, prepare_retry, retry_run, secrets_of, subject_of
 from .start import Wish, details_of, keep
 from .verbs import RETRY_RUN, START_RUN, require
 
 #: Runs that one transaction locks: others wait for it no longer than for a batch of facts.
 PORTION = 100
+#: How many are started a minute, where not all at once.
+PACES = (10, 60, 600)
+#: More than so many at once would meet whatever they failed at all in the same moment.
+MOST_AT_ONCE, PACE_OF_MORE = 100, 60
 
 NOT_ENDED = "not ended with a failure any more"
 NOT_EXACT = "its arguments were not kept whole"
@@ -28,6 +36,34 @@ UNFIT = "its values do not fit the job any more"
 NEVER = "the job says that it must not be retried"
 RETRIED = "being retried already"
 PRUNED = "pruned since"
+
+
+def usual_pace(count: int) -> int:
+    """How many a minute, where nobody says otherwise; 0: all at once."""
+    return 0 if count <= MOST_AT_ONCE else PACE_OF_MORE
+
+
+def last_start(count: int, pace: int, begin: datetime) -> datetime:
+    """When the last of `count` starts at `pace` a minute, 0: all at once, if the first one does at `begin`."""
+    return begin + timedelta(minutes=max(count - 1, 0) / pace) if pace else begin
+
+
+class _Pace:
+    """When the next one starts. The same form sent again goes on behind what it has accepted before."""
+
+    def __init__(self, pace: int, batch: str) -> None:
+        self._step = timedelta(minutes=1 / pace) if pace else None
+        self._next = timezone.now()
+        latest = Run.objects.filter(of_batch(batch)).aggregate(last=Max("not_before"))["last"] if pace else None
+        if latest is not None and self._step is not None:
+            self._next = max(self._next, latest + self._step)
+
+    def next(self) -> datetime | None:
+        """None: at once."""
+        if self._step is None:
+            return None
+        at, self._next = self._next, self._next + self._step
+        return at
 
 
 @dataclass(slots=True)
@@ -45,29 +81,30 @@ class RetriedMany:
 
 
 def retry_many(
-    runs: Sequence[Run], job: Job, *, actor: Actor, wish: Wish, subject: Subject, batch_id: str
+    runs: Sequence[Run], job: Job, *, actor: Actor, wish: Wish, subject: Subject, batch_id: str, pace: int = 0
 ) -> RetriedMany:
     """Retry runs of one job as they were; what cannot be is left out and counted.
 
     Args:
-        wish: reason and time, for all of them; queue and priority stay each run's own.
+        wish: the reason, for all of them; queue and priority stay each run's own.
         subject: what the act is on, for the audit trail; each run has an event of its own, too.
         batch_id: one per form shown. The same one again goes on where it was interrupted, and retries nothing twice.
+        pace: how many start a minute, by waiting in the database until their time; 0: all at once.
 
     Raises:
         NotPermitted: nothing was started.
     """
     require(RETRY_RUN, actor, subject, START_RUN.permission, job.permission)
-    done = RetriedMany()
+    done, starts = RetriedMany(), _Pace(pace, batch_of_retry(batch_id))
     for at in range(0, len(runs), PORTION):
         portion = runs[at : at + PORTION]
         try:
-            _add(done, _retry_portion(portion, job, actor, wish, batch_id))
+            _add(done, _retry_portion(portion, job, actor, wish, batch_id, starts))
         except IntegrityError:
             # Somebody started one of them past our locks: the others must not suffer for it.
-            _add(done, _one_by_one(portion, job, actor, wish, batch_id))
+            _add(done, _one_by_one(portion, job, actor, wish, batch_id, starts))
     if done.started or not done.earlier:
-        details = {"runs": done.started, "left_out": dict(done.left_out), "batch": batch_id}
+        details = {"runs": done.started, "left_out": dict(done.left_out), "batch": batch_id, "pace": pace}
         record(RETRY_RUN.name, actor, subject, reason=wish.reason, details=details)
     return done
 
@@ -83,7 +120,9 @@ def left_out(run: Run, job: Job) -> str:
     return SECRET if secrets_of(run, job) else ""
 
 
-def _retry_portion(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str) -> RetriedMany:
+def _retry_portion(
+    runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str, starts: _Pace
+) -> RetriedMany:
     done, prepared, events = RetriedMany(), [], []
     keys = [run.pk for run in runs]
     with transaction.atomic():
@@ -100,7 +139,7 @@ def _retry_portion(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batc
             if run is None or reason:
                 done.left_out[reason] += 1
                 continue
-            own = replace(wish, nonce=_nonce(batch_id, key))
+            own = replace(wish, nonce=_nonce(batch_id, key), not_before=starts.next())
             try:
                 one = prepare_retry(run, job, actor, own, None)
             except RetryRefused:
@@ -115,14 +154,15 @@ def _retry_portion(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batc
     return done
 
 
-def _one_by_one(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str) -> RetriedMany:
+def _one_by_one(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str, starts: _Pace) -> RetriedMany:
     done = RetriedMany()
     for run in runs:
         if reason := left_out(run, job):
             done.left_out[reason] += 1
             continue
         try:
-            started = retry_run(run, actor=actor, wish=replace(wish, nonce=_nonce(batch_id, run.pk)))
+            own = replace(wish, nonce=_nonce(batch_id, run.pk), not_before=starts.next())
+            started = retry_run(run, actor=actor, wish=own)
         except JobsError:
             done.left_out[RETRIED] += 1
         else:
@@ -138,7 +178,7 @@ def _add(done: RetriedMany, more: RetriedMany) -> None:
 
 
 def _nonce(batch_id: str, key: int) -> str:
-    return f"retry:{batch_id}:{key}"
+    return f"{batch_of_retry(batch_id)}:{key}"
 
 
 def _event(run: Run, job: Job, again: Run, actor: Actor, wish: Wish, batch_id: str) -> AuditEvent:

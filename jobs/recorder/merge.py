@@ -12,11 +12,15 @@ from celery import states as celery_states
 
 from jobs.catalog.registry import find_job
 from jobs.errors import UnknownJob
+from jobs.ledger.cancel import ENDING_NOTE
 from jobs.ledger.summary import summarise
 from jobs.models import Attempt, Run
+from jobs.pipeline.arguments import kept_arguments
 from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import Source, State, rank
+
+from .rows import bare
 
 #: How long after a retry's own time its message may be missing before the dispatcher looks, in seconds.
 RETRY_GRACE = 30
@@ -45,9 +49,7 @@ class Merged:
 
 def new_observed_run(fact: Fact) -> Run:
     """The row of a run that the console has not accepted and hears of for the first time."""
-    # Every observed run begins here: Run(…) takes as long as all the rest of its merging.
-    run = Run.from_db(None, _BLANK.keys(), _BLANK.values())
-    run._state.adding = True
+    run = bare(Run, _BLANK)
     run.task_id, run.task_name = fact.task_id, fact.task
     run.guaranteed, run.source, run.state = False, Source.CODE, State.QUEUED
     run.accepted_at = moment(fact.published or fact.at)
@@ -63,6 +65,8 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
         if use < 0:
             return Merged(attempt=None if fact.kind is Kind.PUBLISHED else _fenced(run, fact, fact.retries + 1))
         _open_again(run, fact)
+    if _never_began(run, fact):
+        return Merged()
     _fill_in(run, fact)
     if fact.kind is Kind.PUBLISHED:
         return Merged()
@@ -72,14 +76,18 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     state = _state(fact)
     if state is State.RETRYING and run.guaranteed and run.cancel_requested_at is not None:
         state = State.CANCELLED  # nobody claims its next attempt
-    if (n, rank(state, provisional=fact.provisional)) <= _known(run):
+    provisional, note = fact.provisional, fact.note
+    if state is State.LOST and run.state == State.RUNNING and run.state_note == ENDING_NOTE and n == run.attempt:
+        # Its worker has said that it kills it and could not tell the end; its own word, should one come, says more.
+        state, provisional, note = State.CANCELLED, True, TERMINATED
+    if (n, rank(state, provisional=provisional)) <= _known(run):
         return Merged(attempt=_attempt(run, fact, n, state))
     if state is State.LOST and _may_run_again(run):
         # The dispatcher publishes the next attempt; Celery's count of retries stays where it was.
         run.attempt, run.state, run.provisional, run.state_note = n, State.ACCEPTED, False, fact.note
         run.publish_after, run.claimed_by = datetime.now(UTC), ""
         return Merged(attempt=_attempt(run, fact, n, state))
-    run.attempt, run.state, run.provisional, run.state_note = n, state, fact.provisional, fact.note
+    run.attempt, run.state, run.provisional, run.state_note = n, state, provisional, note
     if fact.state == celery_states.IGNORED:
         run.state_note = fact.note or IGNORED
     if fact.state == celery_states.REVOKED and fact.error_message == "terminated":
@@ -99,8 +107,19 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     run.truncated = fact.truncated
     if fact.progress is not None:
         run.progress = fact.progress
-    counts = not fact.provisional and state is not State.LOST and fact.state in celery_states.ALL_STATES
+    counts = not provisional and state is not State.LOST and fact.state in celery_states.ALL_STATES
     return Merged(attempt=_attempt(run, fact, n, state), counts=counts)
+
+
+def _never_began(run: Run, fact: Fact) -> bool:
+    """Whether the fact tells of an execution that no worker has claimed and none will: its run was cancelled first.
+
+    A worker's main process hears of a message before its run is claimed: what stops the worker or kills the process in
+    between is told as a loss of what never began.
+    """
+    if not run.guaranteed or run.cancel_requested_at is None or fact.state == celery_states.SUCCESS:
+        return False
+    return fact.n is not None and fact.n > run.attempt
 
 
 def _use(run: Run, fact: Fact) -> int:
@@ -154,8 +173,8 @@ def _fill_in(run: Run, fact: Fact) -> None:
     elif fact.source in _SOURCES:
         run.source = Source(fact.source)
     if fact.kind is Kind.PUBLISHED:
-        run.arguments = fact.arguments or run.arguments
-        run.summary = summarise(run.arguments, secrets=_secrets(run))
+        run.arguments = kept_arguments(run.task_name, fact.arguments) or run.arguments
+        run.summary = summarise(run.arguments, run.task_name)
         run.arguments_exact = fact.arguments_exact and bool(fact.arguments)
         run.actor_id = fact.actor_id if run.actor_id is None else run.actor_id
         run.actor_label = run.actor_label or fact.actor_label
@@ -163,14 +182,6 @@ def _fill_in(run: Run, fact: Fact) -> None:
         run.group_id, run.origin = fact.group_id, fact.origin
         run.not_before = moment(fact.eta) if fact.eta else None
         run.expires_at = moment(fact.expires) if fact.expires else None
-
-
-def _secrets(run: Run) -> frozenset[str]:
-    try:
-        job = find_job(run.task_name)
-    except UnknownJob:
-        return frozenset()
-    return job.parameters.secrets if job.parameters else frozenset()
 
 
 def _root(fact: Fact) -> str | None:

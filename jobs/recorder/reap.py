@@ -44,7 +44,7 @@ class Reaper:
         self._client = client
         self._steady = steady
         self._probed_since: float | None = None
-        #: run key and n -> the last fact there was when it was first not listed, and the beats (boot, beat) since.
+        #: run key and n -> the first two beats (boot, beat) that do not list it, and the last fact there was then.
         self._unlisted: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
 
     def step(self) -> int:
@@ -84,8 +84,11 @@ class Reaper:
             key = (run.pk, run.attempt)
             sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
             until, signs = self._unlisted.get(key, (told, set()))
-            seen[key] = until, signs | {sign}
-            if len(seen[key][1]) >= 2 and merged >= until:
+            if sign not in signs and len(signs) < 2:
+                # As of the second beat: the main process stops to list what it kills a moment before it tells the end.
+                until, signs = told, signs | {sign}
+            seen[key] = until, signs
+            if len(signs) >= 2 and merged >= until:
                 lost.append(run)
         self._unlisted = seen
         record_facts([_lost(run) for run in lost], read_told([run.task_id for run in lost], self._client))

@@ -27,6 +27,7 @@ MERGE = "tests/unit/test_merge.py"
 START = "tests/integration/test_start.py"
 FAULTS = "tests/e2e/test_faults.py"
 RETRY = "tests/integration/test_retry.py"
+ENDS = "tests/integration/test_cancel_ends.py"
 
 BITES = (
     Bite(
@@ -59,11 +60,23 @@ BITES = (
         (
             (
                 "jobs/recorder/merge.py",
-                "    if (n, rank(state, provisional=fact.provisional)) <= _known(run):\n",
+                "    if (n, rank(state, provisional=provisional)) <= _known(run):\n",
                 "    if n < run.attempt:\n",
             ),
         ),
         (f"{MERGE}::test_no_fact_moves_a_run_backwards",),
+    ),
+    Bite(
+        "never began",
+        "what nobody claimed before it was cancelled tells nothing",
+        (("jobs/recorder/merge.py", "    if _never_began(run, fact):\n", "    if False:\n"),),
+        (f"{ENDS}::test_a_worker_that_stops_before_the_claim_changes_nothing_of_what_is_cancelled",),
+    ),
+    Bite(
+        "second beat",
+        "the reaper waits for what is told until the second beat",
+        (("jobs/recorder/reap.py", "until, signs = told, signs | {sign}", "signs = signs | {sign}"),),
+        (f"{ENDS}::test_the_reaper_waits_for_what_the_worker_tells_between_two_beats",),
     ),
     Bite(
         "provisional rank",

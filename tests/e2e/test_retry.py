@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,18 +11,21 @@ from uuid import UUID
 import pytest
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from jobs import File
 from jobs.catalog.registry import find_job
-from jobs.ledger.audit import Actor
+from jobs.ledger.audit import Actor, Subject
+from jobs.ledger.batches import batch_of_retry, of_batch, stop_rest
 from jobs.ledger.retry import RetryRefused, retry_run
-from jobs.ledger.start import start_run
+from jobs.ledger.retry_many import retry_many
+from jobs.ledger.start import Wish, start_run
 from jobs.models import Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.e2e.conftest import finished
-from tests.e2e.processes import Stack
+from tests.e2e.processes import Stack, wait_for
 from tests.e2e.test_types import GOOD
 from tests.jobs_under_test import book
 
@@ -71,6 +74,26 @@ def test_what_code_published_is_retried_with_what_it_sent(stack: Stack, actor: A
     old = failed(finished(under_test.plain.apply_async(*sent).id))
     again = finished(retry_run(old, actor=actor).run.task_id)
     assert (again.state, again.arguments) == (State.SUCCEEDED, old.arguments)
+
+
+def test_many_start_at_their_pace_until_the_rest_is_stopped(stack: Stack, actor: Actor) -> None:
+    job = find_job(under_test.add.name)
+    olds = [start_run(job, {"a": n}, actor=actor).run for n in range(7)]
+    olds = [failed(finished(old.task_id)) for old in olds]
+    subject, wish = Subject("failure", "1", "Add"), Wish(reason="back")
+    fast = retry_many(olds[:5], job, actor=actor, wish=wish, subject=subject, batch_id="fast", pace=600)
+    slow = retry_many(olds[5:], job, actor=actor, wish=wish, subject=subject, batch_id="slow", pace=10)
+    assert (fast.started, slow.started) == (5, 2)
+    quick = Run.objects.filter(of_batch(batch_of_retry("fast"))).order_by("not_before")
+    ended = [finished(run.task_id) for run in quick]
+    assert all(run.started_at and run.not_before and run.started_at >= run.not_before for run in ended)
+    one, other = Run.objects.filter(of_batch(batch_of_retry("slow"))).order_by("not_before")
+    assert finished(one.task_id).state == State.SUCCEEDED
+    assert stop_rest(batch_of_retry("slow"), actor=actor, subject=subject) == 1
+    its_time = other.not_before
+    assert its_time is not None
+    wait_for(lambda: timezone.now() > its_time + timedelta(seconds=0.5), "the time of the other one")
+    assert [len(book(run.task_id)) for run in (one, other)] == [1, 0]
 
 
 def test_from_the_failing_run_to_the_healed_one(page: Page, stack: Stack, actor: Actor, tmp_path: Path) -> None:

@@ -1,15 +1,13 @@
-"""The verb *cancel* in each state of a run, its two sisters, and the page that asks."""
+"""The verb *cancel* in each state of a run, and its two sisters."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from html import unescape
 from typing import Any
 
 import pytest
 from celery.exceptions import Ignore
 from django.contrib.auth.models import User
-from django.test import Client
 from django.utils import timezone
 
 from jobs.errors import NotPermitted
@@ -37,7 +35,7 @@ from jobs.recorder.dispatch import _mark_published
 from jobs.recorder.merge import TERMINATED
 from jobs.recorder.record import record_facts
 from jobs.states import ACTIVE, FINISHED, Source, State
-from tests.integration.test_run_page import address, make
+from tests.integration.test_run_page import make
 
 pytestmark = pytest.mark.django_db
 WORKER = "w@tests"
@@ -258,103 +256,6 @@ def test_the_next_run_of_the_same_thread_is_not_stopped(executing: LiveRun) -> N
         check_cancelled()
     current.run = LiveRun("another", 1)
     check_cancelled()
-
-
-# --- The page ---
-
-
-@pytest.fixture
-def client(operator: User) -> Client:
-    client = Client()
-    client.force_login(operator)
-    return client
-
-
-def page(client: Client, run: Run, rest: str = "cancel/") -> str:
-    response = client.get(address(run, rest))
-    assert response.status_code == 200
-    return unescape(response.content.decode())
-
-
-@pytest.mark.parametrize(
-    ("state", "values", "sentence"),
-    [
-        (State.WAITING, {"not_before": timezone.now() + timedelta(hours=1)}, "It will never start. It waits until"),
-        (State.ACCEPTED, {}, "removed before it is published"),
-        (State.QUEUED, {"publish_count": 1}, "a worker that reaches its message drops it"),
-        (State.RETRYING, {"attempt": 2}, "Attempt 2 has ended; the next one will not be made"),
-        (State.RUNNING, {"attempt": 1, "worker": WORKER}, "It is asked to stop"),
-        (State.QUEUED, {"guaranteed": False}, "A worker keeps that in its memory"),
-    ],
-)
-def test_the_page_says_what_will_happen_in_its_state(
-    client: Client, state: State, values: dict[str, Any], sentence: str
-) -> None:
-    run = make(state, **values)
-    assert f'href="{address(run, "cancel/")}"' in page(client, run, "change/")
-    assert sentence in page(client, run)
-    assert Run.objects.get().cancel_requested_at is None, "a GET changes nothing"
-
-
-def test_the_button_cancels_and_the_runs_page_tells_who(client: Client) -> None:
-    run = make(State.QUEUED, publish_count=1)
-    answer = client.post(address(run, "cancel/"), {"reason": "wrong month"}, follow=True)
-    assert answer.redirect_chain == [(address(run), 302)]
-    text = unescape(answer.content.decode())
-    assert "a worker that reaches its message drops it" in text
-    assert "Olga Berg cancelled it just now because “wrong month”" in text and "Cancel…" not in text
-    assert "Retry…" in text, "what was cancelled can be retried"
-    answer = client.post(address(run, "cancel/"))
-    assert "Nothing was cancelled: too late" in unescape(answer.content.decode())
-
-
-@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.LOST])
-def test_the_runs_page_says_what_it_came_to(client: Client, state: State) -> None:
-    run = make(state, cancel_requested_at=timezone.now(), finished_at=timezone.now())
-    sentence = {"succeeded": "That came too late", "failed": "failed before it could", "lost": "has not said"}[state]
-    assert sentence in page(client, run, "change/")
-
-
-def test_children_are_offered_and_cancelled(client: Client) -> None:
-    root = family_of_four()
-    assert "Also cancel 1 run below it" in page(client, root)
-    client.post(address(root, "cancel/"), {"children": "on"})
-    assert Run.objects.get(task_id="leaf").state == State.CANCELLED
-
-
-def test_who_may_not_cancel_sees_why_and_a_post_is_refused(viewer: User) -> None:
-    run = make(State.QUEUED)
-    client = Client()
-    client.force_login(viewer)
-    assert "cancel/" not in page(client, run, "change/")
-    assert "You may not cancel runs" in page(client, run)
-    for act in ("cancel", "force", "lost"):
-        assert client.post(address(run, "cancel/"), {"act": act}).status_code == 403
-    assert AuditEvent.objects.filter(outcome="denied").count() == 3
-
-
-@pytest.mark.parametrize(
-    ("act", "sentence"),
-    [("force", "Redis does not answer, so no worker can be told"), ("lost", "first cancel it, and give it 30 s")],
-)
-def test_force_and_lost_have_buttons_that_say_why_not(boss: Actor, act: str, sentence: str) -> None:
-    run = make(State.RUNNING, attempt=1, worker=WORKER)
-    client = Client()
-    client.force_login(User.objects.get(username="boss"))
-    answer = client.post(address(run, "cancel/"), {"act": act, "oc.confirm": "Add"})
-    assert f"Nothing was cancelled: {sentence}" in unescape(answer.content.decode())
-    run.refresh_from_db()
-    assert (run.state, run.cancel_requested_at) == (State.RUNNING, None)
-
-
-def test_hostile_content_is_text(client: Client) -> None:
-    evil = "<script>alert(1)</script>"
-    run = make(State.RUNNING, actor_label=evil, worker=evil, cancel_requested_at=timezone.now(), group_id=evil)
-    AuditEvent.objects.create(
-        verb="cancel_run", object_type="run", object_id=run.task_id, actor_label=evil, reason=evil
-    )
-    for rest in ("cancel/", "change/"):
-        assert evil not in client.get(address(run, rest)).content.decode()
 
 
 def test_every_state_can_be_cancelled_or_says_why() -> None:

@@ -50,13 +50,32 @@ def test_one_press_retries_and_opens_the_new_run(client: Client) -> None:
     assert Run.objects.filter(retry_of=old).count() == 1
 
 
+def test_a_retry_that_succeeded_meanwhile_is_told_before_the_work_is_done_again(client: Client) -> None:
+    old = make(State.FAILED, finished_at=timezone.now())
+    form = {"nonce": "second", "oc.queue": "default", "seen": ""}
+    healed = make(State.SUCCEEDED, task_id="healed-1", retry_of=old, actor_label="Ben", finished_at=timezone.now())
+    text = unescape(client.post(address(old, "retry/"), form).content.decode())
+    assert "it was retried by Ben meanwhile: run healed-1, which succeeded" in text and address(healed) in text
+    assert Run.objects.filter(retry_of=old).count() == 1
+    assert "Retried already: run healed-1 by Ben succeeded" in text and 'name="seen" value="healed-1"' in text
+    again = client.post(address(old, "retry/"), form | {"seen": "healed-1"})
+    assert again.status_code == 302 and Run.objects.filter(retry_of=old).count() == 2, "who knows may press again"
+
+
+def test_a_page_of_its_own_has_a_title_of_its_own(client: Client) -> None:
+    old = make(State.FAILED, finished_at=timezone.now())
+    for rest, verb in (("retry/", "Retry"), ("compare/", "Compare")):
+        assert f"<title>{verb} Add {old.short_id} |" in re.sub(r"\s+", " ", page(client, old, rest)).replace("> ", ">")
+
+
 def test_both_runs_name_each_other(client: Client) -> None:
     old = make(State.FAILED, finished_at=timezone.now())
     client.post(address(old, "retry/"), {"nonce": "n1", "oc.queue": "default"})
     again = Run.objects.get(retry_of=old)
     text = page(client, old, "change/")
     assert re.search(
-        rf"Retried by Olga Berg as <a[^>]*{again.task_id}[^>]*>run {again.short_id}</a>, which is accep", text
+        rf"Retried by Olga Berg as <a[^>]*{again.task_id}[^>]*>run {again.short_id}</a>, which is accepted; asked for",
+        text,
     )
     assert re.search(rf"Retry of <a[^>]*{old.task_id}[^>]*>run {old.short_id}</a>", page(client, again, "change/"))
     Run.objects.filter(pk=again.pk).update(state=State.SUCCEEDED, finished_at=timezone.now())
@@ -74,7 +93,7 @@ def test_a_second_retry_is_refused_with_a_link(client: Client) -> None:
     assert answer.status_code == 200 and "already retried by Olga Berg" in text and address(again) in text
     assert AuditEvent.objects.filter(verb="retry_run", outcome="denied").count() == 1
     audit = page(client, old, "change/?tab=audit")
-    assert "was refused to retry run:" in audit and "already retried by Olga Berg" in audit
+    assert "was refused to retry:" in audit and "already retried by Olga Berg" in audit
 
 
 def test_who_may_not_retry_sees_why_and_a_post_is_refused(viewer: User) -> None:
