@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
-from django.urls import reverse
-
-from admin_ext.parts.chart import Spark, spark
+from admin_ext.parts.chart import Spark
 from admin_ext.parts.chips import QUEUE, UNKNOWN, Chip
-from admin_ext.parts.words import duration, plural
+from admin_ext.parts.places import place
+from admin_ext.parts.words import clock, duration, plural
 from jobs.fleet.queues import Depth, Reading, steps
-from jobs.fleet.samples import Latest, Series
+from jobs.fleet.samples import Latest
 
 #: A message that has waited so long is too old, in seconds.
 TOO_OLD = 600
@@ -19,6 +19,8 @@ TOO_OLD = 600
 RATES_KEPT = 30
 PAGE = "admin:jobs_queue"
 ALONE, OLD, GROWING, UNEXPECTED = "alone", "old", "growing", "unexpected"
+#: A worker that is gone had received messages of it, and nobody has them now.
+LEFT = "left"
 FLOWING, EMPTY = "flowing", "empty"
 #: Nothing to look at; "" is unknown.
 CALM = (FLOWING, EMPTY, "")
@@ -81,7 +83,7 @@ class QueueLine:
 
 def queue_href(name: str) -> str:
     """The address of a queue's page: the name is a parameter, because it may hold anything."""
-    return f"{reverse(PAGE)}?{urlencode({'name': name})}"
+    return f"{place(PAGE)}?{urlencode({'name': name})}"
 
 
 def unknown_line(name: str) -> QueueLine:
@@ -100,6 +102,8 @@ def queue_state(depth: Depth, latest: Latest | None, now: float) -> str:
         return OLD
     if latest is not None and now - latest.at <= RATES_KEPT and depth.queue in latest.growing:
         return GROWING
+    if depth.nobody:
+        return LEFT
     return FLOWING if depth.workers or not depth.is_empty else EMPTY
 
 
@@ -110,14 +114,12 @@ def queue_line(
     *,
     later: int = 0,
     later_more: bool = False,
-    series: Series | None = None,
     live: bool = True,
 ) -> QueueLine:
     """A queue as it was read.
 
     Args:
         later: runs of it that wait in the ledger; `later_more`: there are more.
-        series: its last hour, for the small picture.
         live: False shows what was read before Redis went away: nothing of it is judged.
     """
     state = queue_state(depth, latest, reading.at) if live else ""
@@ -128,7 +130,7 @@ def queue_line(
         chip=chip,
         state=state,
         tone=chip.tone if chip.is_trouble else "",
-        second=_second(depth, state),
+        second=" · ".join(part for part in (_second(depth, state), left_words(depth, reading)) if part),
         ready=Count(f"{depth.ready:,}", _by_priority(depth), live),
         reserved=_at_least(depth.reserved, reading, live),
         held=_held(depth, reading, later, later_more, live),
@@ -137,7 +139,6 @@ def queue_line(
         old=state in (ALONE, OLD, UNEXPECTED),
         rates=_rates(depth.queue, latest, reading.at, live),
         clears=clears_in(depth, latest, reading.at, live=live),
-        spark=spark(series, chip.tone if chip.is_trouble else "idle") if series else None,
         filled=not depth.is_empty or later > 0,
     )
 
@@ -149,6 +150,21 @@ def _second(depth: Depth, state: str) -> str:
         return "no worker takes from it"
     who = f"{plural(len(depth.workers), 'worker')} · {plural(depth.slots, 'slot')}"
     return who if depth.configured else f"{who} · not in this console's settings"
+
+
+def left_words(depth: Depth, reading: Reading) -> str:
+    """`10 with nobody, back from 15:47:02 on`; "" where a worker has each that was received."""
+    if not depth.nobody:
+        return ""
+    more = "" if reading.whole else "+"
+    return f"{depth.nobody:,}{more} with nobody, {back_words(reading.received.back[depth.queue], reading.at)}"
+
+
+def back_words(back: float, now: float) -> str:
+    """When messages that nobody has come back to the workers."""
+    if back <= now:
+        return "back once a worker looks"
+    return f"back from {clock(datetime.fromtimestamp(back, UTC))} on"
 
 
 def _by_priority(depth: Depth) -> str:

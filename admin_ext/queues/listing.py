@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,18 +19,20 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.chart import Spark, as_of, spark
 from admin_ext.parts.chips import Chip, Pill
 from admin_ext.parts.keyset import link
-from admin_ext.parts.words import clock, duration, plural
+from admin_ext.parts.numbered import NumberedPage, cut
+from admin_ext.parts.remembered import Remembered, last_read
+from admin_ext.parts.words import duration, plural
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
 from jobs.fleet.queues import Reading, configured, read_queues
-from jobs.fleet.samples import MINUTES, Latest, Series, read_latest, read_series
+from jobs.fleet.samples import MINUTES, Latest, read_latest, read_ready
 from jobs.ledger.waiting import waiting_by_queue
 
 from .lines import CALM, RATES_KEPT, QueueLine, queue_line, queue_state, unknown_line
 
-PER_PAGE = 100
 #: Runs that wait in the ledger are counted up to here.
 LATER_CAP = 10_000
 LOOK, FILLED = "look", "filled"
@@ -46,62 +48,33 @@ class Known:
     latest: Latest | None
 
 
-@dataclass(frozen=True, slots=True)
-class QueueListPage:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueListPage(NumberedPage[QueueLine]):
     """Everything that the list shows.
 
     Attributes:
-        live: the numbers are of now.
-        read: when they were read, in words.
         measured: over what time and when in and out were measured, in words.
         note: what could not be told apart; "" when all was.
-        live_url: where the page asks for itself again.
     """
 
-    lines: tuple[QueueLine, ...]
-    pills: tuple[Pill, ...]
-    q: str
-    only: str
-    total: int
-    matching: int
-    first: int
-    newer: str
-    older: str
-    live: bool
-    read: str
     measured: str
     note: str
-    live_url: str
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.lines) - 1
 
 
-class _Memory:
-    """What this process last read: shown in grey while Redis is away."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.known: Known | None = None
-
-    def keep(self, known: Known) -> Known:
-        with self.lock:
-            self.known = known
-        return known
-
-
-_memory = _Memory()
+_remembered: Remembered[Known] = Remembered()
+#: The small pictures of the queues that were shown last, about 2 KB each.
+_sparks: Remembered[Spark] = Remembered(500)
 
 
 def last_known() -> Known | None:
     """What this process last read; None when it has not."""
-    return _memory.known
+    known = _remembered.last()
+    return known.value if known else None
 
 
 def keep_known(known: Known) -> Known:
     """What another page has just read."""
-    return _memory.keep(known)
+    return _remembered.keep(known, known.reading.at)
 
 
 def read_known(request: HttpRequest) -> tuple[Known | None, bool]:
@@ -113,7 +86,7 @@ def read_known(request: HttpRequest) -> tuple[Known | None, bool]:
         return Known(read_queues(client, beacons, latest.found if latest else ()), latest)
 
     known = ask(read)
-    return (_memory.keep(known), True) if known else (_memory.known, False)
+    return (keep_known(known), True) if known else (last_known(), False)
 
 
 def queue_list_page(request: HttpRequest) -> QueueListPage:
@@ -130,23 +103,22 @@ def queue_list_page(request: HttpRequest) -> QueueListPage:
     matching = [name for name in names if not only or name in (look if only == LOOK else filled)]
     # What is wrong comes first; everything else keeps its place, whatever the numbers do.
     matching.sort(key=lambda name: (states[name] in CALM, name))
-    number = _page_number(request.GET.get("page", ""), len(matching))
-    shown = matching[number * PER_PAGE : (number + 1) * PER_PAGE]
+    page = cut(matching, request.GET.get("page", ""), q=q, only=only)
     return QueueListPage(
-        lines=_lines(shown, known, live, later, later_more),
+        lines=_lines(page.shown, known, live, later, later_more),
         pills=_pills(len(names), len(look), len(filled), q, only, live),
         q=q,
         only=only,
         total=len(states),
         matching=len(matching),
-        first=number * PER_PAGE + 1,
-        newer=link(q=q, only=only, page=number) if number else "",
-        older=link(q=q, only=only, page=number + 2) if len(matching) > (number + 1) * PER_PAGE else "",
+        first=page.first,
+        newer=page.newer,
+        older=page.older,
         live=live,
         read=_read_words(known, live),
         measured=_measured_words(known, live),
         note=_note(known),
-        live_url=reverse("admin:jobs_queues_live") + link(q=q, only=only, page=number + 1 if number else ""),
+        live_url=reverse("admin:jobs_queues_live") + page.here,
     )
 
 
@@ -161,33 +133,37 @@ def _states(known: Known | None, live: bool) -> dict[str, str]:
 
 
 def _lines(
-    names: list[str], known: Known | None, live: bool, later: Counter[str], later_more: bool
+    names: Sequence[str], known: Known | None, live: bool, later: Counter[str], later_more: bool
 ) -> tuple[QueueLine, ...]:
     if known is None:
         return tuple(unknown_line(name) for name in names)
-    series = _series(names, known.reading.at) if live else {}
-    return tuple(
+    lines = (
         queue_line(
             known.reading.queues[name],
             known.reading,
             known.latest,
             later=later[name],
             later_more=later_more,
-            series=series.get(name),
             live=live,
         )
         for name in names
     )
+    ready = _ready(names, known.reading.at) if live else None
+    return tuple(replace(line, spark=_spark(line, ready)) for line in lines)
 
 
-def _series(names: list[str], now: float) -> dict[str, Series]:
-    return (ask(lambda client: read_series(client, names, MINUTES, 60, now)) or {}) if names else {}
+def _ready(names: Sequence[str], now: float) -> Mapping[str, Sequence[int | None]] | None:
+    """The last hour of these queues; None where Redis did not answer."""
+    return ask(lambda client: read_ready(client, names, MINUTES, 60, now)) if names else {}
 
 
-def _page_number(text: str, count: int) -> int:
-    """Counted from 0; a page that does not exist is the last one."""
-    asked = int(text) - 1 if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    return max(min(asked, (count - 1) // PER_PAGE), 0)
+def _spark(line: QueueLine, ready: Mapping[str, Sequence[int | None]] | None) -> Spark | None:
+    """The queue's last hour; where it cannot be read, the one that was read last, in grey and with its age."""
+    if ready is None:
+        before = _sparks.last(line.name)
+        return as_of(before.value, before.at) if before else None
+    drawn = spark(ready[line.name], line.tone or "idle")
+    return _sparks.keep(drawn, name=line.name) if drawn else None
 
 
 def _pills(total: int, look: int, filled: int, q: str, only: str, live: bool) -> tuple[Pill, ...]:
@@ -203,9 +179,7 @@ def _read_words(known: Known | None, live: bool) -> str:
         return "Redis has not been read yet."
     if live:
         return "Read now."
-    then = datetime.fromtimestamp(known.reading.at, UTC)
-    age = duration(max(datetime.now(UTC).timestamp() - known.reading.at, 0.0))
-    return f"Last read at {clock(then)}, {age} ago."
+    return f"{last_read(known.reading.at)}."
 
 
 def _measured_words(known: Known | None, live: bool) -> str:

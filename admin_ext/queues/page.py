@@ -19,6 +19,7 @@ from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role,
 from admin_ext.parts.chart import Chart, chart
 from admin_ext.parts.chips import QUEUE, UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
+from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import file_size, plural
 from jobs.catalog.registry import find_job, job_title
 from jobs.errors import UnknownJob
@@ -43,6 +44,8 @@ RANGES: dict[str, tuple[str, Resolution, int]] = {
     "24h": ("24 h", MINUTES, 1440),
     "7d": ("7 d", HOURS, 168),
 }
+#: The charts that were looked at last, about 20 KB each.
+_charts: Remembered[Chart] = Remembered(50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,7 @@ class QueuePage:
 
     Attributes:
         line: as the list shows it.
+        chart_read: when the chart was read, where that is not now.
         contents_known: False where the messages could not be read.
         counted: over how many messages it was told which tasks they are of, in words.
         purge_needs: what the viewer lacks to purge it; "" when nothing.
@@ -106,6 +110,7 @@ class QueuePage:
     range: str
     ranges: tuple[Pill, ...]
     chart: Chart | None
+    chart_read: str
     contents_known: bool
     messages: tuple[MessageLine, ...]
     by_task: tuple[TaskLine, ...]
@@ -135,6 +140,7 @@ def queue_page(request: HttpRequest) -> QueuePage:
     if known is not None and depth is not None:
         line = queue_line(depth, known.reading, known.latest, later=later[name], later_more=later_more, live=live)
     arrives, leaves = _rates(name, known)
+    past, past_read = _chart(name, asked, known.reading.at if known and live else None)
     return QueuePage(
         name=name,
         live=live,
@@ -146,7 +152,8 @@ def queue_page(request: HttpRequest) -> QueuePage:
         pace=_pace(line),
         range=asked,
         ranges=tuple(Pill(RANGES[one][0], link(name=name, range=one), one == asked) for one in RANGES),
-        chart=_chart(name, asked, known.reading.at) if known and live else None,
+        chart=past,
+        chart_read=past_read,
         contents_known=contents is not None,
         messages=_messages(contents) if contents else (),
         by_task=_by_task(contents) if contents else (),
@@ -174,10 +181,15 @@ def _pace(line: QueueLine) -> str:
     return words if words == "stands still" or not line.clears.known else f"clears in {words}"
 
 
-def _chart(name: str, asked: str, now: float) -> Chart | None:
+def _chart(name: str, asked: str, now: float | None) -> tuple[Chart | None, str]:
+    """The chart, and when it was read where that is not now; `now` is None while Redis is away."""
     _, resolution, places = RANGES[asked]
-    series = ask(lambda client: read_series(client, [name], resolution, places, now))
-    return chart(series[name], resolution, now) if series else None
+    series = ask(lambda client: read_series(client, [name], resolution, places, now)) if now is not None else None
+    if series is None or now is None:
+        before = _charts.last(f"{asked} {name}")
+        return (before.value, last_read(before.at)) if before else (None, "Not known: Redis does not answer")
+    found = chart(series[name], resolution, now)
+    return (_charts.keep(found, name=f"{asked} {name}") if found else None), ""
 
 
 def _messages(contents: Contents) -> tuple[MessageLine, ...]:

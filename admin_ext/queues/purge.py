@@ -17,6 +17,7 @@ from admin_ext.parts.words import plural
 from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
 from admin_ext.start.will_happen import Consequence
 from jobs.errors import JobsError, NotPermitted
+from jobs.fleet.queues import configured
 from jobs.ledger.purge import MOST_PURGED, Purged, purge_queue
 from jobs.ledger.verbs import PURGE_QUEUE
 
@@ -54,7 +55,8 @@ class PurgeQueue(UnfoldModelAdminViewMixin, TemplateView):
         except JobsError as error:
             return self.render_to_response(self.get_context_data(refusal=str(error), reason=reason, typed=typed))
         messages.success(request, _told(self.name, done))
-        return redirect(queue_href(self.name))
+        # An unexpected queue that is empty has no page any more.
+        return redirect(queue_href(self.name) if self.name in configured() else reverse("admin:jobs_queues"))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         known, live = read_known(self.request)

@@ -60,6 +60,26 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Tab:
+    """One half of the page; `count` is "" for none and where that is not known."""
+
+    word: str
+    href: str
+    current: bool
+    count: str = ""
+
+
+def tabs(request: HttpRequest, *, messages: bool = False) -> tuple[Tab, ...]:
+    """The two halves: what the recorder could not read, and what workers could not."""
+    machinery = read_machinery(request)
+    facts, aside = machinery.stream.dead or 0, machinery.fleet.quarantined
+    return (
+        Tab("Facts", reverse(LIST), not messages, f"{facts:,}" if facts else ""),
+        Tab("Messages", reverse("admin:jobs_messages_set_aside"), messages, f"{aside.count:,}" if aside else ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLettersPage:
     """Everything that the page shows.
 
@@ -187,5 +207,6 @@ class DeadLetters(UnfoldModelAdminViewMixin, TemplateView):
     http_method_names = ["get", "head", "options"]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = {"page": dead_letters_page(self.request), "crumbs": [(TITLE, "")]}
+        page = dead_letters_page(self.request)
+        context = {"page": page, "tabs": tabs(self.request), "crumbs": [(TITLE, "")]}
         return super().get_context_data(**kwargs, **context)

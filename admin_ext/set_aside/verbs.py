@@ -35,8 +35,9 @@ class AskView(UnfoldModelAdminViewMixin, TemplateView):
     template_name = "admin_ext/dead_letters/ask.html"
     http_method_names = ["get", "post", "head", "options"]
     verb: Verb
-    #: The button's word.
+    #: The button's word and symbol.
     act = ""
+    icon = ""
     which: Which
     #: How many they are; None where that was not counted.
     number: int | None
@@ -121,17 +122,23 @@ class AskView(UnfoldModelAdminViewMixin, TemplateView):
         context = {
             "crumbs": [(TITLE, reverse(LIST)), (self.act, "")],
             "heading": title,
-            "which": self.which,
-            "kind": kind,
-            "kind_words": "" if self.is_one or not kind else KINDS[kind][1],
+            "sentence": self._sentence("" if self.is_one or not kind else KINDS[kind][1]),
+            "hidden": {"id": self.which.since} if self.is_one else {"kind": kind, "until": self.which.until},
             "facts": self.facts(),
             "number": self.number,
             "reason": self.reason,
             "longest_reason": LONGEST_REASON,
             "button": title,
+            "button_icon": self.icon,
             "back": reverse(LIST),
         }
         return super().get_context_data(**context | kwargs)
+
+    def _sentence(self, kind: str) -> str:
+        if self.is_one:
+            return f"The fact that was set aside as {self.which.since}."
+        reach = f"{kind}, up" if kind else "Up"
+        return f"{reach} to the newest that you see now; what is set aside from now on is not touched."
 
 
 class ReadAgain(AskView):
@@ -140,6 +147,7 @@ class ReadAgain(AskView):
     title = "Read again"
     verb = REREAD_FACTS
     act = "Read again"
+    icon = "autorenew"
 
     def settle(self, request: HttpRequest) -> Settled:
         return reread_facts(self.which, actor=person(request), reason=self.reason)
@@ -166,6 +174,7 @@ class Discard(AskView):
     title = "Discard"
     verb = DISCARD_FACTS
     act = "Discard"
+    icon = "delete"
 
     def why_not_confirmed(self) -> str:
         if self.is_one:

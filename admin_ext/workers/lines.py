@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from urllib.parse import quote as urlquote
 from urllib.parse import urlencode
@@ -16,11 +16,12 @@ from django.utils import timezone
 
 from admin_ext.parts.chips import UNKNOWN, WORKER, Chip
 from admin_ext.parts.rows import LATE_SECONDS
-from admin_ext.parts.words import ago, duration, file_size, plural
+from admin_ext.parts.words import ago, clock, duration, file_size, plural
 from jobs.catalog.registry import job_title
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.conditions import Condition, Judged
-from jobs.fleet.vitals import read_trend
+from jobs.fleet.received import visibility
+from jobs.fleet.vitals import read_busy
 from jobs.ledger.durations import Usual
 
 from .pictures import Line, Slots, busy_line, slots
@@ -156,9 +157,7 @@ def executions(judged: Judged, usual: Mapping[str, Usual], most: int | None = No
 
 def memory_of(beacon: Beacon) -> str:
     """Main process and pool processes together: `312 MB`."""
-    if beacon.memory is None or beacon.children is None:
-        return "unknown"
-    return file_size(beacon.memory + sum(beacon.children.values()))
+    return "unknown" if beacon.body is None else file_size(beacon.body)
 
 
 def worker_line(judged: Judged, usual: Mapping[str, Usual], *, live: bool = True) -> WorkerLine:
@@ -192,7 +191,7 @@ def worker_line(judged: Judged, usual: Mapping[str, Usual], *, live: bool = True
         queues=", ".join(beacon.queues[:3])
         + (f" and {len(beacon.queues) - 3:,} more" if len(beacon.queues) > 3 else ""),
         memory=memory_of(beacon) if alive else "unknown",
-        spark=busy_line(read_trend(beacon.trend)),
+        spark=busy_line(read_busy(beacon.trend), "" if known else " before it was last heard"),
         heard=heard_words(judged) if live else "unknown",
     )
 
@@ -208,6 +207,25 @@ def up_words(judged: Judged) -> str:
     if judged.beacon.up is None:
         return ""
     return f"{'up' if judged.alive else 'was up'} {duration(judged.beacon.up)}"
+
+
+def left_by(judged: Judged) -> str:
+    """What becomes of what a worker that is gone had: its runs, and the messages that it had received."""
+    beacon = judged.beacon
+    told = []
+    if beacon.started:
+        told.append("The recorder declares its runs lost, or puts them back where they may run again, within a minute.")
+    if count := beacon.reserved + (beacon.holds or 0):
+        back = datetime.fromtimestamp(beacon.at + visibility(), UTC)
+        later = judged.age < visibility()
+        told.append(
+            f"It had received {plural(count, 'message')} and not begun: Redis gives them to other workers, "
+            f"{'the last ones' if later else 'all'} from {clock(back)} on. What the console published is published "
+            "again before."
+        )
+    elif beacon.holds is None:
+        told.append("Whether it held messages for later is not known: its release does not tell.")
+    return " ".join(told) or "Nothing of it is lost."
 
 
 def said(judged: Judged) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -20,7 +18,9 @@ from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
 from admin_ext.parts.chips import WORKER, Chip, Pill
 from admin_ext.parts.keyset import link
-from admin_ext.parts.words import clock, duration, plural
+from admin_ext.parts.numbered import NumberedPage, cut
+from admin_ext.parts.remembered import Remembered, last_read
+from admin_ext.parts.words import duration, plural
 from admin_ext.queues.listing import stranger
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
@@ -29,7 +29,6 @@ from jobs.ledger.durations import usual
 
 from .lines import TROUBLED, WorkerLine, differs, worker_line
 
-PER_PAGE = 100
 LOOK, HERE = "look", "here"
 _ORDER = {condition: place for place, condition in enumerate(Condition)}
 _NEEDS_A_LOOK = Chip("bad", "error", "Needs a look")
@@ -48,50 +47,16 @@ class Figure:
     tone: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerListPage:
-    """Everything that the list shows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerListPage(NumberedPage[WorkerLine]):
+    """Everything that the list shows; `skew` tells which releases run, "" where all are the same."""
 
-    Attributes:
-        live: the numbers are of now.
-        read: when they were read, in words.
-        skew: which releases run, in a sentence; "" where all are the same.
-        live_url: where the page asks for itself again.
-    """
-
-    lines: tuple[WorkerLine, ...]
     figures: tuple[Figure, ...]
-    pills: tuple[Pill, ...]
-    q: str
-    only: str
-    total: int
-    matching: int
-    first: int
-    newer: str
-    older: str
-    live: bool
-    read: str
     skew: str
-    live_url: str
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.lines) - 1
 
 
-class _Memory:
-    """What this process last read: shown in grey while Redis is away."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.known: tuple[tuple[Judged, ...], float] | None = None
-
-    def keep(self, judged: tuple[Judged, ...], at: float) -> None:
-        with self.lock:
-            self.known = (judged, at)
-
-
-_memory = _Memory()
+#: Every worker, as it was read last.
+_remembered: Remembered[tuple[Judged, ...]] = Remembered()
 
 
 def read_workers(request: HttpRequest) -> tuple[tuple[Judged, ...], float | None, bool]:
@@ -111,10 +76,9 @@ def read_workers(request: HttpRequest) -> tuple[tuple[Judged, ...], float | None
 
     judged = ask(read) if fleet.known and not fleet.refuses else None
     if judged is None:
-        before, at = _memory.known or ((), None)
-        return before, at, False
-    _memory.keep(judged, fleet.read_at)
-    return judged, fleet.read_at, True
+        before = _remembered.last()
+        return (before.value, before.at, False) if before else ((), None, False)
+    return _remembered.keep(judged, fleet.read_at), fleet.read_at, True
 
 
 def worker_list_page(request: HttpRequest) -> WorkerListPage:
@@ -127,10 +91,9 @@ def worker_list_page(request: HttpRequest) -> WorkerListPage:
     look = [one for one in found if _needs_a_look(one)]
     here = [one for one in found if one.alive]
     matching = sorted({LOOK: look, HERE: here}.get(only, found), key=_place)
-    number = _page_number(request.GET.get("page", ""), len(matching))
-    shown = matching[number * PER_PAGE : (number + 1) * PER_PAGE]
+    page = cut(matching, request.GET.get("page", ""), q=q, only=only)
     return WorkerListPage(
-        lines=worker_lines(shown, live=live),
+        lines=worker_lines(page.shown, live=live),
         figures=_figures(judged, live),
         pills=(
             Pill("All", link(q=q), not only, f"{len(found):,}"),
@@ -141,13 +104,13 @@ def worker_list_page(request: HttpRequest) -> WorkerListPage:
         only=only,
         total=len(judged),
         matching=len(matching),
-        first=number * PER_PAGE + 1,
-        newer=link(q=q, only=only, page=number) if number else "",
-        older=link(q=q, only=only, page=number + 2) if len(matching) > (number + 1) * PER_PAGE else "",
+        first=page.first,
+        newer=page.newer,
+        older=page.older,
         live=live,
         read=read_words(at, live),
         skew=_skew(judged) if live else "",
-        live_url=reverse("admin:jobs_workers_live") + link(q=q, only=only, page=number + 1 if number else ""),
+        live_url=reverse("admin:jobs_workers_live") + page.here,
     )
 
 
@@ -168,8 +131,7 @@ def read_words(at: float | None, live: bool) -> str:
         return "Redis has not been read yet."
     if live:
         return "Read now; each worker tells of itself every 2 s."
-    age = duration(max(datetime.now(UTC).timestamp() - at, 0.0))
-    return f"Last read at {clock(datetime.fromtimestamp(at, UTC))}, {age} ago."
+    return f"{last_read(at)}."
 
 
 def _matches(judged: Judged, text: str) -> bool:
@@ -190,12 +152,6 @@ def _place(judged: Judged) -> tuple[int, str]:
 
 def _count(found: Sequence[Judged], live: bool) -> str:
     return f"{len(found):,}" if live else "?"
-
-
-def _page_number(text: str, count: int) -> int:
-    """Counted from 0; a page that does not exist is the last one."""
-    asked = int(text) - 1 if text.isascii() and text.isdigit() and len(text) < 6 else 0
-    return max(min(asked, (count - 1) // PER_PAGE), 0)
 
 
 def _figures(judged: Sequence[Judged], live: bool) -> tuple[Figure, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -14,21 +13,29 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
-from admin_ext.parts.chips import UNKNOWN, Chip
+from admin_ext.parts.chips import UNKNOWN, Chip, Pill
+from admin_ext.parts.keyset import link
+from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, file_size, plural
 from admin_ext.queues.lines import queue_href
 from admin_ext.queues.listing import stranger
+from jobs.fleet.breaker import ask
 from jobs.fleet.conditions import Condition, Judged
-from jobs.fleet.vitals import read_trend
+from jobs.fleet.day import read_day
+from jobs.fleet.vitals import TREND_POINTS, read_busy, read_trend
 from jobs.ledger.durations import usual
 from jobs.models import Run
 
-from .lines import PAGE, Execution, WorkerLine, chip_of, executions, heard_words, memory_of, said, worker_line
+from .lines import PAGE, Execution, WorkerLine, chip_of, executions, heard_words, left_by, memory_of, said, worker_line
 from .listing import read_words, read_workers
 from .pictures import MOST_CELLS, MemoryChart, busy_words, memory_chart
 from .verbs import VerbLink, ask_href, verb_links
 
 LONGEST_NAME = 500
+#: What the address calls a time of the memory's chart.
+RANGES = {"1h": "1 h", "24h": "24 h"}
+#: The charts of the workers that were looked at last, about 12 KB each.
+_days: Remembered[MemoryChart] = Remembered(50)
 #: So many of its executions are listed: its beacon names no more.
 SHOWN = 50
 
@@ -51,6 +58,7 @@ class WorkerPage:
         heading: over its slots; `rest` tells what is free and reserved, "" where that is unknown.
         free: a place for each free slot; none where the slots are too many to draw.
         last_words: True where the numbers are those of when it was last heard.
+        memory_read: when the chart was read, where that is not now; `ranges` are the times that it can show.
         queues: name and address of each, and where its stop is asked for; "" where it cannot be.
         facts: name and value of each.
         verbs: what can be done with it; `needs` is what the viewer lacks for all of them.
@@ -74,6 +82,9 @@ class WorkerPage:
     last_words: bool
     memory: MemoryChart | None
     memory_words: str
+    memory_read: str
+    ranges: tuple[Pill, ...]
+    range: str
     queues: tuple[tuple[str, str, str], ...]
     facts: tuple[tuple[str, str], ...]
     verbs: tuple[VerbLink, ...]
@@ -107,7 +118,9 @@ def worker_page(request: HttpRequest) -> WorkerPage:
     known = usual({task for task, _ in beacon.tasks.values()}) if beacon.tasks else {}
     running = executions(one, known)
     runs = _runs([execution.task_id for execution in running[:SHOWN]])
-    trend = read_trend(beacon.trend)
+    asked = request.GET.get("range", "")
+    asked = asked if asked in RANGES else "1h"
+    memory, memory_read = _memory_chart(one, asked, at, live=live)
     now_known = live and one.alive and one.condition is not Condition.SILENT
     free = max(beacon.concurrency - beacon.at_once, 0) if now_known and beacon.concurrency <= MOST_CELLS else 0
     verbs, needs = verb_links(request, one, live=live)
@@ -123,13 +136,16 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         tone={Condition.GONE: "bad", Condition.WEDGED: "bad", Condition.SILENT: "warn"}.get(one.condition, "idle"),
         heading=_heading(one, now_known),
         rest=f"{max(beacon.concurrency - beacon.at_once, 0):,} free, {beacon.reserved:,} reserved" if now_known else "",
-        busy=busy_words(trend),
+        busy=busy_words(read_busy(beacon.trend), "" if now_known else " before it was last heard"),
         free=range(free),
         working=tuple(Working(execution, runs.get(execution.task_id)) for execution in running[:SHOWN]),
         working_words=_working_words(len(running)),
         last_words=not now_known,
-        memory=memory_chart(trend, beacon.at),
+        memory=memory,
         memory_words=_memory_words(one),
+        memory_read=memory_read,
+        ranges=tuple(Pill(words, link(name=name, range=each), each == asked) for each, words in RANGES.items()),
+        range=asked,
         queues=tuple(
             (queue, queue_href(queue), ask_href(name, "stop", queue) if stops else "") for queue in beacon.queues
         ),
@@ -137,8 +153,27 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         verbs=verbs,
         needs=needs,
         add_queue=ask_href(name, "start") if stops else "",
-        live_url=f"{reverse('admin:jobs_worker_live')}?{urlencode({'name': name})}",
+        live_url=reverse("admin:jobs_worker_live") + link(name=name, range=asked),
     )
+
+
+def _memory_chart(one: Judged, asked: str, at: float | None, *, live: bool) -> tuple[MemoryChart | None, str]:
+    """The chart, and when it was read where that is not now.
+
+    The hour comes with the beacon, from its start on; the day lies in Redis, and goes on over restarts.
+    """
+    beacon = one.beacon
+    if asked == "1h":
+        trend = read_trend(beacon.trend)[-TREND_POINTS:]
+        points = (*[None] * (TREND_POINTS - len(trend)), *trend)
+        return memory_chart(points, beacon.at, "1 h"), "" if live or at is None else last_read(at)
+    now = beacon.at + one.age
+    day = ask(lambda client: read_day(client, beacon.worker, now)) if live else None
+    if day is None:
+        before = _days.last(beacon.worker)
+        return (before.value, last_read(before.at)) if before else (None, "Not known: Redis does not answer")
+    chart = memory_chart(day, now, "24 h")
+    return (_days.keep(chart, name=beacon.worker) if chart else None), ""
 
 
 def _runs(ids: list[str]) -> dict[str, Run]:
@@ -160,8 +195,7 @@ def _heard(one: Judged, live: bool) -> str:
 def _condition(one: Judged) -> str:
     """What its condition means, and what to do."""
     if one.condition is Condition.GONE:
-        more = "The recorder declares its runs lost, or puts them back where they may run again, within a minute."
-        return f"{said(one)}. {more if one.beacon.started else 'Nothing of it is lost.'}"
+        return f"{said(one)}. {left_by(one)}"
     if one.condition is Condition.WEDGED:
         return f"{said(one)}. If this lasts, stop it from outside and start it again."
     if one.condition is Condition.SILENT:

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
-from django.utils import timezone
-
-from admin_ext.parts.chart import HEIGHT, WIDTH, Mark
+from admin_ext.parts.chart import HEIGHT, MOST_POINTS, TABLE_ROWS, WIDTH, Mark, area, drawn, moments
 from admin_ext.parts.words import file_size
 from jobs.fleet.vitals import TREND_POINTS, TREND_STEP, TrendPoint
 
 #: More slots than this are drawn as a meter.
 MOST_CELLS = 24
 SPARK_WIDTH, SPARK_HEIGHT = 92, 26
+#: Where each minute and each per cent stand in the small picture: a list draws six thousand of them.
+_ACROSS = [f"{place * (SPARK_WIDTH - 4) / (TREND_POINTS - 1):.1f}," for place in range(TREND_POINTS)]
+_DOWN = [f"{(SPARK_HEIGHT - 4) * (1 - min(share, 100) / 100):.1f}" for share in range(256)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +47,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class MemoryChart:
-    """A worker's memory in its last hour; `rows` are the same in numbers."""
+    """A worker's memory over a time, its lines and areas in pieces between gaps; `rows` are the same in numbers."""
 
-    line: Line
+    lines: tuple[str, ...]
+    areas: tuple[str, ...]
+    words: str
     levels: tuple[Mark, ...]
     moments: tuple[Mark, ...]
     rows: tuple[tuple[datetime, str, str], ...]
 
 
+@lru_cache(maxsize=512)
 def slots(total: int, used: int, reserved: int) -> Slots:
     """The slots of a worker that tells of itself."""
     words = f"{used:,} of {total:,} slots in use" + (f", {reserved:,} reserved" if reserved else "")
@@ -62,57 +67,80 @@ def slots(total: int, used: int, reserved: int) -> Slots:
     return Slots(tuple((place * 15, tone) for place, tone in enumerate(tones)), "", words)
 
 
-def busy_line(trend: Sequence[TrendPoint]) -> Line | None:
-    """The small picture of how busy it has been; None before its second minute."""
-    if len(trend) < 2:
-        return None
-    words = f"Slots in use in the last {len(trend)} min: {_mean([point.busy for point in trend]):.0%} on average"
-    return _line([point.busy for point in trend], 1.0, SPARK_WIDTH - 4, SPARK_HEIGHT - 4, words)
-
-
-def busy_words(trend: Sequence[TrendPoint]) -> str:
-    """`busy 61 % of the last hour`; "" before its second minute."""
-    if len(trend) < 2:
-        return ""
-    share = _mean([point.busy for point in trend]) * 100
-    return f"busy {share:.0f} % of the last {'hour' if len(trend) >= TREND_POINTS else f'{len(trend)} min'}"
-
-
-def memory_chart(trend: Sequence[TrendPoint], at: float) -> MemoryChart | None:
-    """The chart of a worker's memory; None where it does not tell, or not for two minutes yet.
+def busy_line(busy: Sequence[int], until: str = "") -> Line | None:
+    """The small picture of how busy it has been; None before its second minute.
 
     Args:
-        at: when the last point was measured, epoch seconds.
+        busy: slots in use in each minute, in per cent; the last one stands at the right end.
+        until: completes its words where the last minute is not this one.
     """
-    known = [point.memory for point in trend if point.memory is not None]
-    if len(known) < 2 or len(known) < len(trend):
+    if len(busy) < 2:
+        return None
+    busy = busy[-TREND_POINTS:]
+    across = _ACROSS[-len(busy) :]
+    points = " ".join([x + _DOWN[share] for x, share in zip(across, busy, strict=True)])
+    low = SPARK_HEIGHT - 4
+    dot_x = across[-1][:-1]
+    return Line(
+        points=points,
+        area=f"{across[0]}{low} {points} {dot_x},{low}",
+        dot_x=dot_x,
+        dot_y=_DOWN[busy[-1]],
+        words=f"Slots in use in the last {len(busy)} min{until}: {sum(busy) / len(busy):.0f}% on average",
+    )
+
+
+def busy_words(busy: Sequence[int], until: str = "") -> str:
+    """`busy 61 % of the last hour`; "" before its second minute; `until` as `busy_line` takes it."""
+    if len(busy) < 2:
+        return ""
+    share = sum(busy) / len(busy)
+    return f"busy {share:.0f} % of the last {'hour' if len(busy) >= TREND_POINTS else f'{len(busy)} min'}{until}"
+
+
+def memory_chart(points: Sequence[TrendPoint | None], at: float, over: str) -> MemoryChart | None:
+    """The chart of a worker's memory; None where that is known of fewer than two minutes.
+
+    Args:
+        points: one for each minute, oldest first, None where it was not heard.
+        at: when the last one was measured, epoch seconds.
+        over: how long that is, in words.
+    """
+    known = [point.memory for point in points if point is not None and point.memory is not None]
+    if len(known) < 2:
         return None
     top = _top(max(known))
-    words = f"Memory in the last {len(known)} min: at most {file_size(max(known))}, last {file_size(known[-1])}."
-    line = _line([float(value) for value in known], float(top), WIDTH, HEIGHT, words)
-    moments = [_at(at, place) for place in range(TREND_POINTS)]
-    marks = tuple(
-        Mark(f"{part * 25}%", f"{_at(at, round(part * (TREND_POINTS - 1) / 4)):%H:%M}", _anchor(part))
-        for part in range(5)
+    each = -(-len(points) // MOST_POINTS)
+    gathered = [_most(points[start : start + each]) for start in range(0, len(points), each)]
+    lines = drawn([None if value is None else float(value) for value in gathered], top, WIDTH, HEIGHT)
+    return MemoryChart(
+        lines=lines,
+        areas=tuple(area(line, HEIGHT) for line in lines),
+        words=f"Memory over {over}: at most {file_size(max(known))}, last {file_size(known[-1])}.",
+        levels=tuple(Mark(f"{100 - part * 25}%", file_size(top * part // 4)) for part in range(5)),
+        moments=moments(at, len(points) * TREND_STEP),
+        rows=_rows(points, at),
     )
-    rows = [
-        (moments[TREND_POINTS - len(trend) + place], file_size(point.memory or 0), f"{point.busy:.0%}")
-        for place, point in enumerate(trend)
-    ]
-    levels = tuple(Mark(f"{100 - part * 25}%", file_size(top * part // 4)) for part in range(5))
-    return MemoryChart(line, levels, marks, tuple(rows[:: -(-len(rows) // 12)]))
 
 
-def _at(last: float, place: int) -> datetime:
-    return timezone.localtime(datetime.fromtimestamp(last - (TREND_POINTS - 1 - place) * TREND_STEP, UTC))
+def _most(points: Sequence[TrendPoint | None]) -> int | None:
+    return max((point.memory for point in points if point is not None and point.memory is not None), default=None)
 
 
-def _anchor(part: int) -> str:
-    return {0: "start", 4: "end"}.get(part, "middle")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _rows(points: Sequence[TrendPoint | None], at: float) -> tuple[tuple[datetime, str, str], ...]:
+    each = -(-len(points) // TABLE_ROWS)
+    rows = []
+    for start in range(0, len(points), each):
+        part = points[start : start + each]
+        most, heard = _most(part), [point.busy for point in part if point is not None]
+        rows.append(
+            (
+                datetime.fromtimestamp(at - (len(points) - 1 - start) * TREND_STEP, UTC),
+                "not known" if most is None else file_size(most),
+                f"{sum(heard) / len(heard):.0%}" if heard else "not known",
+            )
+        )
+    return tuple(rows)
 
 
 def _top(value: int) -> int:
@@ -123,12 +151,3 @@ def _top(value: int) -> int:
             if value <= factor * size:
                 return factor * size
         size *= 10
-
-
-def _line(values: Sequence[float], top: float, width: float, height: float, words: str) -> Line:
-    """The last value stands at the right end; a worker that is younger than the hour begins further right."""
-    first, step = TREND_POINTS - len(values), width / (TREND_POINTS - 1)
-    points = [((first + i) * step, height - min(value / top, 1.0) * height) for i, value in enumerate(values)]
-    text = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    area = f"{points[0][0]:.1f},{height} {text} {points[-1][0]:.1f},{height}"
-    return Line(text, area, f"{points[-1][0]:.1f}", f"{points[-1][1]:.1f}", words)

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.generic import TemplateView
@@ -105,6 +105,10 @@ def verb_links(request: HttpRequest, judged: Judged, *, live: bool) -> tuple[tup
     return tuple(links), ""
 
 
+class _Unreachable(Exception):
+    """Whether the worker lives cannot be known now."""
+
+
 class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
     """`…/workers/worker/ask/?name=&verb=`, with `queue`: GET shows and asks, POST sends."""
 
@@ -114,6 +118,13 @@ class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
 
     def has_permission(self) -> bool:
         return True  # each request asks for the permission of what it does; a refused POST is recorded
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except _Unreachable as error:
+            messages.warning(request, str(error))
+            return redirect(worker_href(self.name))
 
     @property
     def name(self) -> str:
@@ -160,7 +171,11 @@ class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
         return acts[asked.verb.name]()
 
     def _beacon(self) -> Beacon:
-        found = next((one for one in read_machinery(self.request).fleet.beacons if one.worker == self.name), None)
+        machinery = read_machinery(self.request)
+        found = next((one for one in machinery.fleet.beacons if one.worker == self.name), None)
+        if found is None and not machinery.live:
+            why = "Redis takes no writes" if machinery.fleet.known else "Redis does not answer"
+            raise _Unreachable(f"{why}; nothing can be sent.")
         if found is None:
             raise Http404("No worker of this name is heard, so nothing can be sent to it.")
         return found
@@ -246,7 +261,7 @@ def _facts(asked: Ask, worker: Beacon, queue: str, others: int) -> list[Conseque
                 "inbox", f"It takes from {plural(len(worker.queues), 'queue')} now; the new one shares its slots."
             ),
             Consequence("difference", "It must know the tasks of that queue: what it does not know it drops.", "warn"),
-            Consequence("restart_alt", "It lasts until the worker restarts or loses its connection to Redis."),
+            Consequence("restart_alt", "It lasts until the worker restarts, also when it loses Redis in between."),
         ]
     if asked.verb is STOP_CONSUMING:
         alone = Consequence("person_off", "No other worker takes from it: its messages wait until one does.", "bad")

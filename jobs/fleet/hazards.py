@@ -10,7 +10,8 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -19,6 +20,9 @@ from .beacon import Beacon
 from .broker import PREFIX, Redis
 
 logger = logging.getLogger(__name__)
+
+#: Read from files once: every page asks.
+version = cache(metadata.version)
 
 HAZARDS_KEY = PREFIX + "hazards"
 #: What the recorder found is believed for so long, in seconds.

@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -19,12 +18,10 @@ from celery import current_app
 
 from .beacon import Beacon
 from .broker import Redis, transport_option, undecoded
-from .taken import Routes, queue_of, routes_of
+from .received import Received, ask_received, told_received
 
-#: A script looks at so many queues at a time: Redis serves nobody else meanwhile, about 1 ms.
-SLICE = 250
-#: Of the messages with workers so many are looked at, those that they have had longest first.
-MOST_LOOKED_AT = 2000
+#: A script looks at so many queues at a time: Redis serves nobody else meanwhile, well under a millisecond.
+SLICE = 100
 
 # For each list that is not empty: its number, its length, and when its oldest message was published. The stamp is
 # searched as text, which costs no parsing: inside of a JSON text a quote is escaped, so only a real key is found, and
@@ -57,30 +54,6 @@ end
 return table.concat(found, ' ')
 """
 
-# For each message with a worker: exchange, routing key, id and ETA, as JSON writes them, between tabs.
-_WITH_WORKERS = """
-local total = redis.pcall('HLEN', KEYS[1])
-if type(total) ~= 'number' then return {0, ''} end
-local found = {}
-local tags = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1)
-for _, tag in ipairs(tags) do
-  local value = redis.call('HGET', KEYS[1], tag)
-  if value then
-    local exchange, routing = string.match(string.sub(value, -1100), '"([^"]*)",%s*"([^"]*)"%]%s*$')
-    local id, eta = '', ''
-    local _, at = string.find(value, '"headers":', 1, true)
-    if at then
-      local _, from = string.find(value, '"id":', at, true)
-      id = from and string.match(value, '^%s*"([^"]*)"', from + 1) or ''
-      _, from = string.find(value, '"eta":', at, true)
-      eta = from and string.match(value, '^%s*"([^"]*)"', from + 1) or ''
-    end
-    found[#found + 1] = table.concat({exchange or '', routing or '', id, eta}, '\\t')
-  end
-end
-return {total, table.concat(found, '\\n')}
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Depth:
@@ -92,6 +65,7 @@ class Depth:
         stamped: False where a list's oldest message does not tell when it was published.
         reserved: with a worker, not started.
         held: with a worker, not before a time that lies ahead.
+        nobody: received by a worker that is gone, and with no living one; at least so many.
         running: at work; None where a worker that consumes it does not tell.
         workers: those that consume it.
         slots: how much they can run at a time, this and their other queues together.
@@ -104,6 +78,7 @@ class Depth:
     stamped: bool = True
     reserved: int = 0
     held: int = 0
+    nobody: int = 0
     running: int | None = 0
     workers: tuple[str, ...] = ()
     slots: int = 0
@@ -115,7 +90,7 @@ class Depth:
 
     @property
     def is_empty(self) -> bool:
-        return not (self.ready or self.reserved or self.held or self.running)
+        return not (self.ready or self.reserved or self.held or self.nobody or self.running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +101,19 @@ class Reading:
         at: epoch seconds on Redis' clock.
         with_workers: how many messages workers have received and not acknowledged.
         looked_at: how many of those were told apart; the numbers of reserved and held are "at least" where fewer.
+        received: those themselves, and what no living worker has of them.
     """
 
     at: float
     queues: dict[str, Depth]
     with_workers: int = 0
     looked_at: int = 0
+    received: Received = field(default_factory=Received)
 
     @property
     def whole(self) -> bool:
         """Whether every message with a worker was looked at."""
         return self.looked_at >= self.with_workers
-
-
-@dataclass(slots=True)
-class _Held:
-    reserved: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    held: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
 
 def steps() -> list[int]:
@@ -160,9 +131,10 @@ def lists_of(queue: str) -> list[str]:
     return [key_of(queue) + ending for ending in _endings()]
 
 
-def _endings() -> list[str]:
+@cache
+def _endings() -> tuple[str, ...]:
     between = str(transport_option("sep", "\x06\x16"))
-    return [f"{between}{step}" if step else "" for step in steps()]
+    return tuple(f"{between}{step}" if step else "" for step in steps())
 
 
 @cache
@@ -194,7 +166,7 @@ def ask_queues(pipe: Any, beacons: Iterable[Beacon], found: Iterable[str] = ()) 
     pipe.time()
     hash_key = key_of(str(transport_option("unacked_key", "unacked")))
     index_key = key_of(str(transport_option("unacked_index_key", "unacked_index")))
-    undecoded(pipe, "EVAL", _WITH_WORKERS, 2, hash_key, index_key, MOST_LOOKED_AT)
+    ask_received(pipe, hash_key, index_key)
     for start in range(0, len(names), SLICE):
         part = [prefix + name for name in names[start : start + SLICE]]
         undecoded(pipe, "EVAL", _READY, 0, json.dumps(part), json.dumps(endings))
@@ -203,40 +175,48 @@ def ask_queues(pipe: Any, beacons: Iterable[Beacon], found: Iterable[str] = ()) 
 
 def _reading(answers: list[Any], names: list[str], beacons: list[Beacon]) -> Reading:
     known, endings = set(configured()), _endings()
-    (seconds, micros), (total, rows), *ready = answers
+    (seconds, micros), taken, *ready = answers
     at = seconds + micros / 1e6
-    lists = _lists(ready, SLICE * len(endings))
-    held = _held(bytes(rows).decode(errors="replace"), beacons, routes_of(current_app), at)
+    lists = _lists(ready, len(endings))
+    received = told_received(taken, beacons, at)
     running, silent = _running(beacons)
     who = _consumers(beacons)
+    nothing = (0,) * len(endings)
     queues = {}
     for number, name in enumerate(names):
-        mine = [lists.get(number * len(endings) + step) for step in range(len(endings))]
-        stamps = [one[1] for one in mine if one is not None]
-        depth = Depth(
+        mine, takers = lists.get(number), who.get(name, ())
+        if not (
+            mine or takers or name in known or name in running or name in received.reserved or name in received.held
+        ):
+            continue
+        stamps = [stamp for _, stamp in mine.values()] if mine else ()
+        queues[name] = Depth(
             queue=name,
-            by_step=tuple(one[0] if one else 0 for one in mine),
-            oldest=min((stamp for stamp in stamps if stamp), default=None),
+            by_step=tuple([mine[step][0] if step in mine else 0 for step in range(len(endings))]) if mine else nothing,
+            oldest=min((stamp for stamp in stamps if stamp), default=None) if mine else None,
             stamped=all(stamps),
-            reserved=held.reserved.get(name, 0),
-            held=held.held.get(name, 0),
+            reserved=received.reserved.get(name, 0),
+            held=received.held.get(name, 0),
+            nobody=received.nobody.get(name, 0),
             running=None if name in silent else running.get(name, 0),
-            workers=tuple(sorted(beacon.worker for beacon in who.get(name, ()))),
-            slots=sum(beacon.concurrency for beacon in who.get(name, ())),
+            workers=tuple(sorted([beacon.worker for beacon in takers])) if takers else (),
+            slots=sum([beacon.concurrency for beacon in takers]) if takers else 0,
             configured=name in known,
         )
-        if name in known or name in who or not depth.is_empty:
-            queues[name] = depth
-    return Reading(at, queues, int(total), rows.count(b"\n") + 1 if rows else 0)
+    return Reading(at, queues, received.total, received.looked_at, received)
 
 
-def _lists(answers: Iterable[bytes], in_each: int) -> dict[int, tuple[int, float]]:
-    """Number of the list to its length and the stamp of its oldest message, 0.0 for none; empty lists are left out."""
-    lists = {}
+def _lists(answers: Iterable[bytes], steps_of_each: int) -> dict[int, dict[int, tuple[int, float]]]:
+    """Number of the queue and of the priority step to the list's length and its oldest stamp, 0.0 for none.
+
+    Empty lists are left out.
+    """
+    lists: dict[int, dict[int, tuple[int, float]]] = {}
     for slice_number, answer in enumerate(answers):
         for entry in bytes(answer).decode().split():
             number, length, stamp = entry.split(":")
-            lists[slice_number * in_each + int(number)] = (int(length), _number(stamp))
+            queue, step = divmod(int(number), steps_of_each)
+            lists.setdefault(slice_number * SLICE + queue, {})[step] = (int(length), _number(stamp))
     return lists
 
 
@@ -245,37 +225,6 @@ def _number(text: str) -> float:
         return float(text or 0)
     except ValueError:
         return 0.0
-
-
-def _held(rows: str, beacons: Iterable[Beacon], routes: Routes, now: float) -> _Held:
-    """Which queues the messages with workers came from, and which of them wait for a time; those at work left out."""
-    started = {task_id for beacon in beacons for task_id in beacon.started}
-    told = _Held()
-    for row in rows.split("\n") if rows else ():
-        exchange, routing, task_id, eta = (_text(part) for part in row.split("\t"))
-        if task_id in started:
-            continue
-        later = eta and (_epoch(eta) or 0) > now
-        (told.held if later else told.reserved)[queue_of(exchange, routing, routes)] += 1
-    return told
-
-
-def _text(escaped: str) -> str:
-    if "\\" not in escaped:
-        return escaped
-    try:
-        return str(json.loads(f'"{escaped}"'))
-    except ValueError:
-        return escaped
-
-
-def _epoch(moment: str) -> float | None:
-    """Celery writes a message's times in ISO 8601; one without a zone is in UTC."""
-    try:
-        read = datetime.fromisoformat(moment)
-    except ValueError:
-        return None
-    return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
 
 
 def _running(beacons: Iterable[Beacon]) -> tuple[dict[str, int], set[str]]:

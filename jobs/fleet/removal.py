@@ -5,9 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 
+from .beacon import read_beacons
 from .broker import PREFIX, Redis, undecoded
 from .messages import MOST_WITHOUT_BODY, WITHOUT_BODY, Waiting, read_rows
-from .queues import lists_of
+from .queues import configured, lists_of
+from .samples import read_latest
 
 #: Messages of one portion; Redis serves nobody else meanwhile, about 2 ms.
 PORTION = 500
@@ -39,6 +41,18 @@ for _, number in ipairs(ARGV) do
   if message then redis.call('RPUSH', KEYS[tonumber(number) + 1], message) end
 end
 """
+
+
+def is_queue(client: Redis, name: str) -> bool:
+    """Whether settings, a worker, or the recorder's look at the bindings name this queue; any other list is not ours.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    if name in configured():
+        return True
+    latest, (beacons, _) = read_latest(client), read_beacons(client)
+    return (latest is not None and name in latest.found) or any(name in beacon.queues for beacon in beacons)
 
 
 class Removal:

@@ -88,24 +88,38 @@ class Vitals:
         else:
             self._minute, self._beats = minute, []
         self._beats.append(min(busy, 1.0))
-        memory = _UNKNOWN
-        if own is not None:
-            most = min((own + sum((children or {}).values())) // _MEGABYTE, _UNKNOWN - 1)
-            memory = most if before == _UNKNOWN else max(most, before)
+        memory = packed_memory(None if own is None else own + sum((children or {}).values()))
+        if _UNKNOWN not in (memory, before):
+            memory = max(memory, before)
         self._points.append((memory, round(100 * sum(self._beats) / len(self._beats))))
 
 
 def read_trend(text: str) -> tuple[TrendPoint, ...]:
     """The minutes of a beacon's trend, oldest first; none where it cannot be read."""
+    return tuple(TrendPoint(read_memory(memory), busy / 100) for memory, busy in _POINT.iter_unpack(_packed(text)))
+
+
+def read_busy(text: str) -> bytes:
+    """Of each minute of a beacon's trend only the slots in use, in per cent: lists draw a thousand of them."""
+    return _packed(text)[_POINT.size - 1 :: _POINT.size]
+
+
+def _packed(text: str) -> bytes:
     try:
         packed = b64decode(text, validate=True)
     except (NotBase64, ValueError):
-        return ()
-    whole = packed[: len(packed) // _POINT.size * _POINT.size]
-    return tuple(
-        TrendPoint(None if memory == _UNKNOWN else memory * _MEGABYTE, busy / 100)
-        for memory, busy in _POINT.iter_unpack(whole)
-    )
+        return b""
+    return packed[: len(packed) // _POINT.size * _POINT.size]
+
+
+def packed_memory(memory: int | None) -> int:
+    """Bytes as the trends keep them: in megabytes, at most 65,534."""
+    return _UNKNOWN if memory is None else min(memory // _MEGABYTE, _UNKNOWN - 1)
+
+
+def read_memory(packed: int) -> int | None:
+    """The bytes of `packed_memory`; None where nobody told."""
+    return None if packed == _UNKNOWN else packed * _MEGABYTE
 
 
 def _memory(pid: int) -> int | None:

@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 
 from .beacon import Beacon, read_beacons
-from .breaker import ask, silent_for
-from .broker import PROBE_KEY, Redis, RedisRefused
+from .breaker import Away, ask, away, silent_for
+from .broker import PROBE_KEY, Redis, RedisRefused, undecoded
 from .hazards import HAZARDS_KEY, Hazard, told
 from .quarantined import QUARANTINE_KEY, Quarantined, quarantined
 
@@ -22,6 +22,8 @@ class Fleet:
     read_at: float = 0.0
     #: Seconds since Redis last answered this process; None when it never has.
     silent_for: float | None = None
+    #: Since when and how Redis fails this process; None where it answered, or was never asked.
+    away: Away | None = None
     #: Why Redis takes no writes, in its own words; "" while it takes them.
     refuses: str = ""
     #: What the recorder found unsafe about Redis, the clocks and the machines.
@@ -45,16 +47,16 @@ class Fleet:
 
 def read_fleet() -> Fleet:
     """Every worker with a burning beacon; at most 1.2 s, and at once while Redis is known to be away."""
-    return ask(_read) or Fleet(known=False, silent_for=silent_for())
+    return ask(_read) or Fleet(known=False, silent_for=silent_for(), away=away())
 
 
 def _read(client: Redis) -> Fleet:
-    refuses = _refusal(client)
+    refuses = refusal(client)
     beacons, now = read_beacons(client)
     pipe = client.pipeline(transaction=False)
     pipe.get(HAZARDS_KEY)
     pipe.llen(QUARANTINE_KEY)
-    pipe.lindex(QUARANTINE_KEY, 0)
+    undecoded(pipe, "LINDEX", QUARANTINE_KEY, 0)
     hazards, count, newest = pipe.execute()
     return Fleet(
         known=True,
@@ -67,8 +69,13 @@ def _read(client: Redis) -> Fleet:
     )
 
 
-def _refusal(client: Redis) -> str:
-    """Why Redis takes no writes; found by a write: reads go on when it is full, a replica or cannot save."""
+def refusal(client: Redis) -> str:
+    """Why Redis takes no writes, in its own words; "" while it does. Found by a write: reads go on when it is full, a
+    replica or cannot save.
+
+    Raises:
+        RedisError: it does not answer.
+    """
     try:
         client.set(PROBE_KEY, str(time.time()), ex=60)
     except RedisRefused as error:

@@ -1,10 +1,18 @@
-"""People with roles, for tests that need the database and no processes."""
+"""People with roles, and an empty Redis, for tests that need the database and no other process."""
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+from django.test import Client
+from redis import Redis
 
+from jobs.fleet.broker import connect
 from jobs.ledger.audit import Actor
+from tests.integration.own_redis import fresh, own_redis
 
 
 @pytest.fixture
@@ -37,3 +45,33 @@ def olga(operator: User) -> Actor:
 @pytest.fixture
 def vito(viewer: User) -> Actor:
     return Actor.person(viewer, via="command")
+
+
+@pytest.fixture(scope="module")
+def server(root: Path) -> Iterator[Redis]:
+    """A Redis at the address that the settings name."""
+    with own_redis(root) as client:
+        yield client
+
+
+@pytest.fixture
+def redis(server: Redis, db: None) -> Redis:
+    """Empty, and nobody remembers what was in it."""
+    fresh(server)
+    return server
+
+
+@pytest.fixture
+def text_redis(redis: Redis) -> Iterator[Redis]:
+    """The same, with as much memory as there is; its answers are texts."""
+    redis.config_set("maxmemory", 0)
+    with connect(settings.REDIS_URL, timeout=5) as client:
+        yield client
+
+
+@pytest.fixture
+def ana(db: None) -> Client:
+    """The browser of a superuser."""
+    client = Client()
+    client.force_login(User.objects.create_superuser("ana"))
+    return client

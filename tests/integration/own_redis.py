@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import time
 from base64 import b64encode
@@ -67,3 +69,47 @@ def message(task: str = "tests.add", *, body: Any = None, **headers: Any) -> byt
             "properties": {"delivery_info": {"exchange": "", "routing_key": "default"}, "body_encoding": "base64"},
         }
     ).encode()
+
+
+@contextmanager
+def stopped(redis: Redis, root: Path) -> Iterator[str]:
+    """Nobody listens any more; yields what pages say of it, as the other three do."""
+    (root / "redis.sock").rename(root / "away.sock")
+    redis.client_kill_filter(_type="normal", skipme=True)
+    try:
+        yield "Redis has not answered"
+    finally:
+        (root / "away.sock").rename(root / "redis.sock")
+
+
+@contextmanager
+def hung(redis: Redis, root: Path) -> Iterator[str]:
+    """It listens and does not answer."""
+    pid = int(redis.info("server")["process_id"])
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield "Redis has not answered"
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def full(redis: Redis, root: Path) -> Iterator[str]:
+    """It answers, and takes no writes."""
+    redis.config_set("maxmemory", 1)
+    try:
+        yield "Redis is full: it takes no writes."
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+@contextmanager
+def other_password(redis: Redis, root: Path) -> Iterator[str]:
+    """It asks for a password that nobody has."""
+    redis.config_set("requirepass", "other")
+    forget_clients()
+    try:
+        yield "Redis refuses the password of REDIS_URL."
+    finally:
+        redis.auth("other")
+        redis.config_set("requirepass", "")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -18,36 +16,17 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
-from admin_ext.queues.listing import _memory
+from admin_ext.queues.listing import _remembered
 from jobs.fleet.beacon import beacon_key
 from jobs.fleet.broker import BEACONS_KEY, forget_clients
 from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import Latest, Point, write_samples
 from jobs.models import Run
 from jobs.states import State
-from tests.integration.own_redis import fresh, message, own_redis
+from tests.integration.own_redis import full, hung, message, other_password, stopped
 
 LIST = "/admin/jobs/run/queues/"
 PAGE = LIST + "queue/"
-
-
-@pytest.fixture(scope="module")
-def server(root: Path) -> Iterator[Redis]:
-    with own_redis(root) as client:
-        yield client
-
-
-@pytest.fixture
-def redis(server: Redis, db: None) -> Redis:
-    fresh(server)
-    return server
-
-
-@pytest.fixture
-def ana(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("ana"))
-    return client
 
 
 def beacon(client: Redis, worker: str = "w@one", **values: object) -> None:
@@ -97,6 +76,13 @@ def test_what_nobody_knows_is_never_zero(redis: Redis, ana: Client) -> None:
     assert shown.count(">unknown</span>") == 3  # running, in and out, clears in
 
 
+def test_an_age_beside_messages_without_a_stamp_is_at_least_so_much(redis: Redis, ana: Client) -> None:
+    beacon(redis)
+    redis.lpush(lists_of("default")[0], message(published_at=None))
+    redis.lpush(lists_of("default")[3], message(published_at=time.time() - 200))
+    assert "3 min 20 s or more" in text(ana, LIST, q="default")
+
+
 def test_a_queue_that_no_setting_names_is_listed_while_it_holds_messages(redis: Redis, ana: Client) -> None:
     write_samples(redis, {}, Latest(time.time(), found=("legacy", "empty-one")))
     redis.lpush(lists_of("legacy")[3], message())
@@ -123,6 +109,7 @@ def test_runs_that_wait_in_the_ledger_are_held_for_later(redis: Redis, ana: Clie
 
 
 def test_of_too_many_messages_with_workers_the_page_says_how_many_it_looked_at(redis: Redis, ana: Client) -> None:
+    beacon(redis)  # of a release that does not tell what it holds: nothing is said to be with nobody
     value = json.dumps([json.loads(message()), "", "default"])
     pipe = redis.pipeline()
     for number in range(2100):
@@ -220,46 +207,6 @@ def test_a_thousand_queues_take_a_page_of_a_hundred_few_queries_and_little_time(
     assert min(times) < 0.25
 
 
-@contextmanager
-def stopped(redis: Redis, root: Path) -> Iterator[str]:
-    (root / "redis.sock").rename(root / "away.sock")
-    redis.client_kill_filter(_type="normal", skipme=True)
-    try:
-        yield "Redis has not answered"
-    finally:
-        (root / "away.sock").rename(root / "redis.sock")
-
-
-@contextmanager
-def hung(redis: Redis, root: Path) -> Iterator[str]:
-    pid = int(redis.info("server")["process_id"])
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield "Redis has not answered"
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-@contextmanager
-def full(redis: Redis, root: Path) -> Iterator[str]:
-    redis.config_set("maxmemory", 1)
-    try:
-        yield "Redis is full: it takes no writes."
-    finally:
-        redis.config_set("maxmemory", 0)
-
-
-@contextmanager
-def other_password(redis: Redis, root: Path) -> Iterator[str]:
-    redis.config_set("requirepass", "other")
-    forget_clients()
-    try:
-        yield "Redis has not answered"
-    finally:
-        redis.auth("other")
-        redis.config_set("requirepass", "")
-
-
 @pytest.mark.parametrize("away", [stopped, hung, full, other_password])
 def test_without_redis_the_page_shows_what_it_last_read_in_grey(
     redis: Redis, ana: Client, root: Path, away: Callable[[Redis, Path], AbstractContextManager[str]]
@@ -278,10 +225,8 @@ def test_without_redis_the_page_shows_what_it_last_read_in_grey(
             assert "Last read at" in shown and "Unknown" in shown and "Nobody consumes" not in shown
 
 
-def test_a_page_that_has_never_heard_of_redis_tells_no_number(
-    redis: Redis, ana: Client, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("admin_ext.queues.listing._memory", type(_memory)())
+def test_a_page_that_has_never_heard_of_redis_tells_no_number(redis: Redis, ana: Client, root: Path) -> None:
+    _remembered.forget()
     with stopped(redis, root):
         forget_clients()
         shown = text(ana, LIST)

@@ -15,16 +15,18 @@ from django.test import Client
 from redis import Redis
 
 from jobs.fleet.broker import FACTS_KEY, PREFIX, RedisError
+from jobs.fleet.quarantined import QUARANTINE_KEY
 from jobs.fleet.queues import lists_of
 from jobs.fleet.removal import Removal
 from jobs.ledger import purge
 from jobs.ledger.audit import Actor
-from jobs.ledger.purge import NotConfirmed, Purged, PurgeStopped, purge_queue
+from jobs.ledger.purge import NotAQueue, NotConfirmed, Purged, PurgeStopped, purge_queue
 from jobs.models import AuditEvent, Run
 from jobs.pipeline import task
 from jobs.pipeline.facts import read_entry
 from jobs.pipeline.task import claim_or_ignore
 from jobs.recorder.record import record_facts
+from jobs.recorder.sample import Sampler
 from jobs.states import State
 from tests.integration.own_redis import fresh, message, own_redis
 
@@ -73,6 +75,29 @@ def all_facts(client: Redis) -> list[dict[str, str]]:
 def claims(monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker's claim within the test's own transaction, whose connection it must not close."""
     monkeypatch.setattr(task, "close_old_connections", lambda: None)
+
+
+def test_what_is_no_queue_is_not_touched(redis: Redis, ana: Actor) -> None:
+    redis.rpush("otherapp:jobs", "a", "b")
+    redis.rpush(QUARANTINE_KEY, "kept")
+    for name in ("otherapp:jobs", QUARANTINE_KEY, "nosuch", ""):
+        with pytest.raises(NotAQueue, match="Nothing was removed"):
+            purge_queue(name, typed=name, actor=ana, reason="r")
+    assert redis.llen("otherapp:jobs") == 2 and redis.llen(QUARANTINE_KEY) == 1
+    assert not AuditEvent.objects.exists()
+
+
+def test_a_queue_that_only_a_message_named_can_be_purged(redis: Redis, client: Client, user: User) -> None:
+    client.force_login(user)
+    redis.lpush("strange", message())
+    redis.sadd("_kombu.binding.strange", "strange\x06\x16\x06\x16strange")
+    sampler = Sampler(redis)
+    sampler._look_for_queues()
+    sampler.step()
+    page = PAGE.replace("default", "strange")
+    answer = client.post(page, {"reason": "r", "oc.confirm": "strange"}, follow=True)
+    assert "1 message of strange removed" in answer.content.decode() and redis.llen("strange") == 0
+    assert answer.redirect_chain == [("/admin/jobs/run/queues/", 302)], "its own page is gone"
 
 
 def test_a_purge_removes_counts_cancels_and_is_told(redis: Redis, ana: Actor, claims: None) -> None:

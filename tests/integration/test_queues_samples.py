@@ -13,9 +13,10 @@ from redis import Redis
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.broker import page_client
 from jobs.fleet.queues import Reading, lists_of, read_queues
-from jobs.fleet.samples import FINE, HOURS, MINUTES, Latest, Point, read_latest, read_series, write_samples
+from jobs.fleet.samples import FINE, HOURS, MINUTES, Latest, Point, read_latest, read_ready, read_series, write_samples
 from jobs.recorder import sample
 from jobs.recorder.sample import Sampler
+from tests.integration.facts_aside import round_trips
 from tests.integration.own_redis import fresh, message, own_redis
 
 BOUND = b"_kombu.binding."
@@ -175,12 +176,15 @@ def test_rings_gather_samples_and_leave_unknown_what_nobody_measured(redis: Redi
     assert hours[0] is None and hours[1] == Point(9, 9, 15, 30, 60)
     assert read_series(client, ["never"], HOURS, 2, at)["never"] == [None, None]
     assert redis.keys("*never*") == []  # an idle queue without a past costs nothing
+    depths = read_ready(client, ["default"], FINE, 25, at + 120)["default"]
+    assert depths == [None if point is None else point.ready for point in fine]
     # A lap later the same place is another moment, and begins anew.
     later = at + MINUTES.step * MINUTES.length
     write_samples(client, {"default": Point(ready=2)}, Latest(later))
     assert read_series(client, ["default"], MINUTES, 1, later)["default"] == [Point(2)]
     later = at + FINE.step * FINE.length
     assert read_series(client, ["default"], FINE, 1, later)["default"] == [None]
+    assert read_ready(client, ["default"], FINE, 1, later)["default"] == [None]
 
 
 def test_a_hundred_queues_take_six_megabytes_however_long_they_are_sampled(redis: Redis) -> None:
@@ -192,6 +196,40 @@ def test_a_hundred_queues_take_six_megabytes_however_long_they_are_sampled(redis
     assert 5_000_000 < taken < 7_000_000
     ttl = {ring.name: redis.ttl(f"opsconsole:samples:{ring.name}:queue-1") for ring in (FINE, MINUTES, HOURS)}
     assert 3600 < ttl["5s"] <= 7200 and 86_400 < ttl["1min"] <= 90_000 and 30 * 86_400 < ttl["1h"] <= 31 * 86_400
+
+
+def test_a_thousand_queues_are_read_and_written_in_one_round_trip_each_by_short_scripts(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"queue-{number}" for number in range(1000)]
+    for number, name in enumerate(names):
+        redis.lpush(lists_of(name)[number % 4], message())
+    client = page_client()
+    client.ping()
+    trips = round_trips(monkeypatch)
+    redis.config_resetstat()
+    assert sum(depth.ready for depth in read_queues(client, found=names).queues.values()) == 1000
+    read = scripts(redis)
+    write_samples(client, dict.fromkeys(names, Point(1)), Latest(1_760_000_000.0))
+    written = scripts(redis) - read
+    # A script serves a hundred queues at most: Redis answers others in between.
+    assert len(trips) == 2 and read >= 11 and written >= 20
+
+
+def scripts(redis: Redis) -> int:
+    told: Any = redis.info("commandstats")
+    return int(told["cmdstat_eval"]["calls"])
+
+
+def test_a_ring_lives_as_long_as_it_is_written(redis: Redis) -> None:
+    at, key = 1_760_000_000.0 // 60 * 60, "opsconsole:samples:1min:default"
+    for number, more in ((0, 0), (5, 0), (65, 1)):
+        write_samples(page_client(), {"default": Point(ready=1)}, Latest(at + number))
+        assert redis.ttl(key) > MINUTES.expires - 5 or not more
+        redis.expire(key, 100)  # as if it had grown old
+    assert redis.ttl(key) <= 100
+    write_samples(page_client(), {"default": Point(ready=1)}, Latest(at + 120))
+    assert redis.ttl(key) > MINUTES.expires - 5, "each new place renews it"
 
 
 def test_numbers_beyond_all_measure_are_kept_within_the_ring(redis: Redis) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,29 +19,10 @@ from jobs.fleet.queues import lists_of
 from jobs.fleet.vitals import Vitals, read_trend
 from jobs.models import Run
 from jobs.states import State
-from tests.integration.own_redis import fresh, message, own_redis
+from tests.integration.own_redis import message
 
 LIST = "/admin/jobs/run/workers/"
 PAGE = LIST + "worker/"
-
-
-@pytest.fixture(scope="module")
-def server(root: Path) -> Iterator[Redis]:
-    with own_redis(root) as client:
-        yield client
-
-
-@pytest.fixture
-def redis(server: Redis, db: None) -> Redis:
-    fresh(server)
-    return server
-
-
-@pytest.fixture
-def ana(db: None) -> Client:
-    client = Client()
-    client.force_login(User.objects.create_superuser("ana"))
-    return client
 
 
 def told(worker: str = "w@one", **values: Any) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import Client
 from redis import Redis
 
@@ -16,7 +17,7 @@ from jobs.fleet.commands import Answers
 from jobs.ledger import worker_verbs
 from jobs.ledger.audit import Actor
 from jobs.models import AuditEvent
-from tests.integration.own_redis import fresh, own_redis
+from tests.integration.own_redis import fresh, own_redis, stopped
 from tests.integration.test_workers_pages import HOSTILE, LIST, put
 
 ASK = LIST + "worker/ask/"
@@ -57,6 +58,14 @@ def test_what_follows_is_shown_before_it_is_asked(redis: Redis, ana: Client, ver
     assert response.status_code == 200 and fact in response.content.decode()
     assert ana.get(ASK, {"name": "nobody", "verb": verb}).status_code == 404
     assert ana.get(ASK, {"name": "w@one", "verb": "explode"}).status_code == 404
+
+
+def test_with_redis_away_no_worker_is_told_to_be_unknown(redis: Redis, ana: Client, root: Path) -> None:
+    with stopped(redis, root):
+        for send in (ana.get, ana.post):
+            response = send(f"{ASK}?name=w@one&verb=shutdown", follow=True)
+            assert "Redis does not answer; nothing can be sent." in response.content.decode()
+    fresh(redis)
 
 
 def test_without_a_reason_and_beyond_its_bounds_nothing_is_sent(redis: Redis, ana: Client) -> None:
@@ -100,11 +109,49 @@ def test_a_command_that_nobody_answers_is_told_and_recorded(
     monkeypatch.setattr("jobs.fleet.commands.SHOWN_WITHIN", 0.2)
     response = ana.post(f"{ASK}?name=w@one&verb=stop", {"queue": "default", "reason": "OPS-1"}, follow=True)
     assert "Answered by 0 of 1 worker; w@one gave no answer" in response.content.decode()
-    event = AuditEvent.objects.get()
+    event, begun = AuditEvent.objects.order_by("-pk")
+    assert (begun.verb, begun.reason, begun.details["command"]) == ("begin_command", "OPS-1", "stop_consuming")
     assert (event.verb, event.reason, event.object_id) == ("stop_consuming", "OPS-1", "w@one")
     assert event.details == {"queue": "default", "workers": ["w@one"], "asked": 1, "answered": 0, "shown": 0}
     trail = ana.get("/admin/jobs/auditevent/").content.decode()
-    assert "default, answered by 0 of 1" in trail
+    assert "default, answered by 0 of 1" in trail and "began to let take no more from a queue" in trail
+
+
+def test_a_command_is_in_the_trail_before_it_is_sent(
+    redis: Redis, olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers take seconds, and the web process may die meanwhile."""
+
+    def dies(*args: object, **kwargs: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(worker_verbs, "command", dies)
+    with pytest.raises(SystemExit):
+        worker_verbs.stop_consuming(["w@one"], "default", actor=olga, reason="OPS-1")
+    event = AuditEvent.objects.get()
+    assert (event.verb, event.reason, event.object_id) == ("begin_command", "OPS-1", "w@one")
+    assert event.details == {"queue": "default", "workers": ["w@one"], "command": "stop_consuming"}
+
+
+@pytest.mark.parametrize(("refused", "said", "sent"), [(0, "Nothing was sent", 0), (1, "The command was sent", 1)])
+def test_a_database_that_refuses_is_told_with_what_was_sent(
+    redis: Redis, ana: Client, monkeypatch: pytest.MonkeyPatch, refused: int, said: str, sent: int
+) -> None:
+    calls, commands = list[int](), list[int]()
+
+    def refuses(*args: object, **kwargs: object) -> None:
+        calls.append(1)
+        if len(calls) > refused:
+            raise OperationalError("database is locked")
+
+    def counts(*args: object, **kwargs: object) -> Answers:
+        commands.append(1)
+        return Answers(("w@one",))
+
+    monkeypatch.setattr(worker_verbs, "record", refuses)
+    monkeypatch.setattr(worker_verbs, "command", counts)
+    response = ana.post(f"{ASK}?name=w@one&verb=stop", {"queue": "default", "reason": "OPS-1"})
+    assert said in response.content.decode() and len(commands) == sent
 
 
 def test_a_hostile_name_is_harmless(redis: Redis, ana: Client) -> None:
