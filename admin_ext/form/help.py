@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.utils import timezone
@@ -62,4 +63,6 @@ def _limits(parameter: Parameter) -> str:
 def _said(parameter: Parameter, bound: Any) -> str:
     if bound is None:
         return ""
-    return str(page_text(parameter, bound)) if parameter.kind in (Kind.MOMENT, Kind.DURATION) else str(bound)
+    if parameter.kind in (Kind.MOMENT, Kind.DURATION):
+        return str(page_text(parameter, bound))
+    return f"{bound:,}" if isinstance(bound, (int, float, Decimal)) else str(bound)

@@ -100,7 +100,7 @@ class ParametersForm(forms.Form):
     bound_field_class = ParameterField
 
     class Media:
-        js = [forms.Script("admin_ext/run_form.js", defer=True)]
+        js = [forms.Script("admin_ext/run_form.js", defer=True), forms.Script("admin_ext/typed.js", defer=True)]
 
     def __init__(
         self,
@@ -177,13 +177,13 @@ class ParametersForm(forms.Form):
         return now == then
 
     def arguments(self) -> dict[str, Any]:
-        """The values by parameter name; what was left empty and has a default of its own is left out.
+        """The values by parameter name; what was left empty and has a default of its own, or is wrong, is left out.
 
         A field that still holds what it was filled with gives exactly that value: no browser could send it better.
         """
         values = {}
         for name, parameter in self.by_name.items():
-            if name not in self.fields:
+            if name not in self.fields or name in self.errors:
                 continue
             if name in self.fill.exact and parameter.kind is not Kind.SECRET and self.is_as_filled(name):
                 values[name] = self.fill.exact[name]
@@ -215,6 +215,14 @@ class ParametersForm(forms.Form):
         for name, sentence in errors.items():
             self.add_error(name if name in self.fields else None, self._in_its_line(name, sentence))
 
+    def refuse_others(self, values: Mapping[str, Any] | None = None) -> None:
+        """Once a field could not be read: check what could be, so that one answer names all that is wrong.
+
+        Args:
+            values: those that could be read; `arguments()` where None.
+        """
+        self.refuse(self.parameters.wrong(self.arguments() if values is None else values))
+
     def point_out(self, problems: Mapping[str, str]) -> None:
         """Put sentences beside the fields of a form that nobody has sent yet."""
         for name, sentence in problems.items():
@@ -235,9 +243,18 @@ class ParametersForm(forms.Form):
         return nothing_was("started", labels_of_wrong(self), secret=bool(self.parameters.secrets))
 
 
+def focus_first_wrong(*forms: forms.Form | None) -> None:
+    """Let the browser go to the first field, in the order of the page, that has an error beside it."""
+    for form in forms:
+        for name in form.fields if form is not None else ():
+            if form is not None and name in form.errors:
+                form.fields[name].widget.attrs["autofocus"] = True
+                return
+
+
 def labels_of_wrong(form: forms.Form) -> list[str]:
-    """The labels of the fields that have an error beside them."""
-    return [str(form.fields[name].label) for name in form.errors if name in form.fields]
+    """The labels of the fields that have an error beside them, in the order of the page."""
+    return [str(field.label) for name, field in form.fields.items() if name in form.errors]
 
 
 def nothing_was(verb: str, wrong: list[str], *, secret: bool, why: str = "") -> str:

@@ -12,6 +12,7 @@ from unfold.admin import ModelAdmin
 
 from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_SCHEDULE, refuse_unless
 from admin_ext.parts.keyset import KeysetChangeList
+from admin_ext.parts.signed_out import wrapper_of
 
 from .form import AddSchedule, ChangeSchedule, moments
 from .listing import schedule_list_page
@@ -29,7 +30,7 @@ class ScheduleAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """The usual names, so that whatever links to a schedule finds it."""
-        wrap = self.admin_site.admin_view
+        wrap = wrapper_of(self.admin_site)
         return [
             path("", wrap(self.changelist_view), name=f"{NAME}_changelist"),
             path("add/", wrap(AddSchedule.as_view(model_admin=self)), name=f"{NAME}_add"),

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from admin_ext.form.fields import AREA, CHECKBOX, INPUT, RADIO, SELECT, SWITCH, MomentField, MomentInput, TextField
 from admin_ext.form.values import moment_of, moment_text
+from admin_ext.parts.words import exact
 from jobs.schedules.drafts import LONGEST_NAME
 from jobs.schedules.moments import Plan
 from jobs.schedules.sentence import MONTHS
@@ -143,6 +144,19 @@ class WhenForm(forms.Form):
         for name, sentence in errors.items():
             name = beside.get(name, name)
             self.add_error(name if name in self.fields else None, sentence)
+
+    @property
+    def limits(self) -> str:
+        """`not before Mon 23 Nov 2026, 02:08:12 UTC, without end`."""
+        start, until = self._limit("start"), self._limit("until")
+        return f"{f'not before {start}' if start else 'from now'}, {f'until {until}' if until else 'without end'}"
+
+    def _limit(self, name: str) -> str:
+        text = str(self[name].value() or "")
+        try:
+            return exact(moment_of(text)) if text else ""
+        except ValidationError:
+            return text
 
     @property
     def start_at(self) -> datetime | None:

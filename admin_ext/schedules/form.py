@@ -15,9 +15,11 @@ from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
+from admin_ext.form.parameters import focus_first_wrong
 from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person
 from admin_ext.parts.access import refuse_unless as refuse_page_unless
 from admin_ext.parts.chips import SCHEDULE
+from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from admin_ext.parts.rows import rows
 from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
 from jobs.catalog.registry import RUN_ANY_TASK, Danger, Job, derived_jobs, find_job, job_title, listed_jobs
@@ -66,7 +68,6 @@ def job_choices(request: HttpRequest) -> list[JobChoice]:
 class ScheduleFormView(UnfoldModelAdminViewMixin, TemplateView):
     """What adding and changing share."""
 
-    title = "Schedule"
     template_name = "admin_ext/schedules/form.html"
     http_method_names = ["get", "post", "head", "options"]
     stored: Stored | None = None
@@ -74,8 +75,18 @@ class ScheduleFormView(UnfoldModelAdminViewMixin, TemplateView):
     def has_permission(self) -> bool:
         return True  # each request asks for the permission of what it does; a refused POST is recorded
 
+    @property
+    def title(self) -> str:
+        """Tells the tabs of a browser apart."""
+        if self.stored:
+            return f"Schedule {self.stored.row.name}"
+        job = self.request.GET.get("job", "")
+        return f"New schedule of {job_title(job)}" if job else "New schedule"
+
     def page(self, sheet: ScheduleSheet | None, refusal: str = "", **more: Any) -> HttpResponse:
         """The form, fresh or with what was typed."""
+        if refusal and sheet is not None:
+            focus_first_wrong(sheet.details, sheet.parameters, sheet.when)
         return self.render_to_response(self.get_context_data(sheet=sheet, refusal=refusal, **more))
 
     def asked_job(self, name: str) -> Job:
@@ -113,7 +124,7 @@ class ScheduleFormView(UnfoldModelAdminViewMixin, TemplateView):
         if not fits or not sheet.is_confirmed():
             return self.page(sheet, sheet.summary())
         try:
-            return self.save(sheet)
+            return taken(lambda: self.save(sheet), lambda: self.page(sheet, NOT_CHANGED))
         except InvalidSchedule as error:
             sheet.refuse(error.fields)
         except InvalidArguments as error:

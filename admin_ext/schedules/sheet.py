@@ -83,12 +83,14 @@ class ScheduleSheet:
         self.foretold = preview(plan, now, zone=self.when.chosen_zone) if plan else None
 
     def _read_parameters(self, form: ParametersForm) -> bool:
-        if not form.is_valid():
-            return False
+        readable = form.is_valid()
         values = form.arguments()
         for name, kept in self._kept_secrets().items():
             if not values.get(name):
                 values[name] = kept
+        if not readable:
+            form.refuse_others(values)
+            return False
         if self.job.dry_run:
             values[self.job.dry_run] = False
         try:
@@ -132,7 +134,7 @@ class ScheduleSheet:
 
     def summary(self) -> str:
         """What is to be corrected, in one sentence."""
-        forms = [form for form in (self.details, self.when, self.parameters) if form is not None]
+        forms = [form for form in (self.details, self.parameters, self.when) if form is not None]
         wrong = [label for form in forms for label in labels_of_wrong(form)]
         if self.confirm_error:
             wrong.append("Confirmation")

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.http import HttpRequest
 
 from admin_ext.parts.words import value
 from jobs.catalog.registry import job_title
-from jobs.ledger.redaction import HIDDEN, redact
+from jobs.ledger.redaction import hide_call, redact
 from jobs.ledger.verbs import CHANGE_SCHEDULE, DELETE_SCHEDULE, START_RUN, SWITCH_OFF, SWITCH_ON
 from jobs.schedules.preview import Preview, preview
 from jobs.schedules.problems import job_of
@@ -71,19 +70,14 @@ def told_arguments(stored: Stored) -> list[tuple[str, str]]:
         return [(label, _without_secrets(text)) for label, text in raw if text]
     job = job_of(stored)
     fields = {f.name: f for f in job.parameters.fields} if job and job.parameters else {}
-    secrets = job.parameters.secrets if job and job.parameters else frozenset()
     names = list(fields)
+    args, kwargs = hide_call(stored.row.task, stored.args, stored.kwargs)
     told = []
-    for number, item in enumerate(stored.args):
+    for number, item in enumerate(args):
         name = names[number] if number < len(names) else ""
-        told.append((fields[name].label if name else f"argument {number + 1}", _told(name, item, name in secrets)))
-    for name, item in stored.kwargs.items():
-        told.append((fields[name].label if name in fields else name, _told(name, item, name in secrets)))
+        told.append((fields[name].label if name else f"argument {number + 1}", value(item)))
+    told += [(fields[name].label if name in fields else name, value(item)) for name, item in kwargs.items()]
     return told
-
-
-def _told(name: str, item: Any, secret: bool) -> str:
-    return HIDDEN if secret else value(redact({name: item})[name])
 
 
 def _without_secrets(text: str) -> str:

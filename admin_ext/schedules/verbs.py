@@ -20,6 +20,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person
 from admin_ext.parts.access import refuse_unless as refuse_page_unless
+from admin_ext.parts.not_taken import NOT_CHANGED, NOT_STARTED, taken
 from admin_ext.parts.words import ago
 from admin_ext.start.guard import guard_of, why_not_confirmed
 from admin_ext.start.page import LONGEST_NONCE, button
@@ -42,6 +43,18 @@ from .shown import shown
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """`…/switch/`: on or off, as the button said; then back to where the button stood."""
     refuse_page_unless(request, VIEW_SCHEDULE, SEE_SCHEDULES_REFUSED)
+    back = request.POST.get("back", "")
+    safe = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/")
+    where = back if safe else reverse(LIST)
+    return taken(lambda: _switch(request, pk, where), lambda: _not_switched(request, where))
+
+
+def _not_switched(request: HttpRequest, back: str) -> HttpResponse:
+    messages.error(request, NOT_CHANGED)
+    return redirect(back)
+
+
+def _switch(request: HttpRequest, pk: int, back: str) -> HttpResponse:
     actor, on = person(request), request.POST.get("to") == "on"
     try:
         stored = switch_on(pk, actor=actor) if on else switch_off(pk, actor=actor)
@@ -51,9 +64,7 @@ def switch(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, str(error))
     else:
         messages.success(request, _switched(stored, on))
-    back = request.POST.get("back", "")
-    safe = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/")
-    return redirect(back if safe else reverse(LIST))
+    return redirect(back)
 
 
 def _switched(stored: Stored, on: bool) -> str:
@@ -117,6 +128,9 @@ class DeleteSchedule(AskView):
         return self.ask()
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return taken(lambda: self._delete(request), lambda: self.ask(refusal=NOT_CHANGED))
+
+    def _delete(self, request: HttpRequest) -> HttpResponse:
         try:
             name = delete_schedule(self.stored.row.pk, actor=person(request), reason=self.reason)
         except NotPermitted as error:
@@ -151,6 +165,9 @@ class RunSchedule(AskView):
             return self.ask(refusal="Nothing was started: this form was not whole. Press the button once more.")
         if job is not None and may(request, job.permission) and (error := self._guard(job)):
             return self.ask(refusal=f"Nothing was started. {error}", nonce=nonce)
+        return taken(lambda: self._run(request, nonce), lambda: self.ask(refusal=NOT_STARTED, nonce=nonce))
+
+    def _run(self, request: HttpRequest, nonce: str) -> HttpResponse:
         try:
             started = run_now(
                 self.stored.row.pk, actor=person(request), nonce=f"schedule-form:{nonce}", reason=self.reason

@@ -17,9 +17,11 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.form.fill import RETRY
+from admin_ext.form.parameters import focus_first_wrong
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import VIEW_RUN, may, needed_role, person
 from admin_ext.parts.addresses import run_address
+from admin_ext.parts.not_taken import NOT_STARTED, taken
 from admin_ext.parts.words import ago
 from jobs.catalog.registry import Danger, find_job
 from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
@@ -46,7 +48,6 @@ NOT_WHOLE = "Nothing was started: this form was not whole. Press the button once
 class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
     """What every address of a job's form shares: the job, and who may run it."""
 
-    title = "Run"
     template_name = "admin_ext/run_form.html"
 
     def has_permission(self) -> bool:
@@ -58,6 +59,11 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
             self.job = find_job(kwargs["name"])
         except UnknownJob as error:
             raise Http404(str(error)) from None
+
+    @property
+    def title(self) -> str:
+        """Tells the tabs of a browser apart."""
+        return f"Run {self.job.title}"
 
     @property
     def address(self) -> str:
@@ -76,6 +82,8 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
 
     def page(self, sheet: Sheet, refusal: str = "", nonce: str = "") -> HttpResponse:
         """The form, fresh or with what was typed; a new `nonce` unless one that started nothing is passed on."""
+        if refusal:
+            focus_first_wrong(sheet.form, sheet.wishes)
         return self.render_to_response(
             self.get_context_data(sheet=sheet, refusal=refusal, nonce=nonce or str(uuid.uuid4()))
         )
@@ -161,7 +169,7 @@ class RunForm(JobFormView):
             return self.page(sheet, NAMED, nonce)
         if not sheet.wishes.is_valid() or not fits or (act == REAL and not sheet.may_run_for_real()):
             return self.page(sheet, sheet.summary(), nonce)
-        return self._start(sheet, act, nonce)
+        return taken(lambda: self._start(sheet, act, nonce), lambda: self.page(sheet, NOT_STARTED, nonce))
 
     def _start(self, sheet: Sheet, act: str, nonce: str) -> HttpResponse:
         arguments = dict(sheet.arguments or {})

@@ -13,7 +13,7 @@ from django.urls import reverse
 from admin_ext.parts.access import person
 from jobs.errors import InvalidArguments, NotPermitted
 from jobs.ledger.audit import Subject
-from jobs.ledger.presets import delete_preset, save_preset
+from jobs.ledger.presets import PresetTaken, delete_preset, save_preset, version_of
 from jobs.ledger.verbs import SAVE_PRESET, require
 from jobs.models import Preset
 
@@ -22,12 +22,24 @@ from .sheet import sent_sheet
 from .sources import PRESETS
 
 SAVED = "The form is filled from it."
+#: The field of the button that replaces somebody else's preset: which of its versions was seen.
+REPLACE = "oc.replace"
 
 
 class SavePreset(JobFormView):
-    """`…/start/preset/`: takes the same form as the start, checks it, and keeps its values."""
+    """`…/start/preset/`: takes the same form as the start, checks it, and keeps its values.
+
+    Where somebody else has a preset of that name it asks, and keeps nothing until the answer.
+    """
 
     http_method_names = ["get", "post", "options"]
+    taken: PresetTaken | None = None
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        if self.taken is not None:
+            context |= {"preset_taken": self.taken, "replace_name": REPLACE, "seen": version_of(self.taken.preset)}
+        return context
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return HttpResponseRedirect(self.address)  # the address in the bar after an error, opened again
@@ -47,7 +59,10 @@ class SavePreset(JobFormView):
             return self.page(sheet, sheet.summary("saved"), nonce)
         arguments = {key: value for key, value in (sheet.arguments or {}).items() if key != job.dry_run}
         try:
-            preset = save_preset(job, name, arguments, actor=actor)
+            preset = save_preset(job, name, arguments, actor=actor, replace=request.POST.get(REPLACE, ""))
+        except PresetTaken as error:
+            self.taken = error
+            return self.page(sheet, "", nonce)
         except InvalidArguments as error:
             if "preset" in error.fields and "preset" not in sheet.form.fields:
                 return self.page(sheet, f"Nothing was saved: {error.fields['preset']}", nonce)

@@ -87,6 +87,8 @@ class Sheet:
             else:
                 self.arguments = values
                 self.touched = touched(self.job, typed)
+        else:
+            self.form.refuse_others()
         self.missing = tuple(labels_of_wrong(self.form))
         self.guard = guard_of(self.job, self.arguments)
         return self.arguments is not None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from celery import current_app
 from django import forms
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from admin_ext.form.fields import INPUT, SELECT, MomentField, MomentInput
@@ -13,7 +15,10 @@ from admin_ext.parts.words import clock
 from jobs.catalog.registry import Job
 from jobs.ledger.start import Wish
 from jobs.models import Run
+from jobs.schedules.spec import HORIZON
 
+PASSED = "This moment has passed; leave it empty to run now."
+TOO_FAR = "This is more than five years away. Choose a moment within five years."
 PRIORITIES = {"": "Normal", "0": "0, first", **{str(n): str(n) for n in range(1, 9)}, "9": "9, last"}
 
 
@@ -51,6 +56,14 @@ class WishForm(forms.Form):
 
     def add_prefix(self, field_name: str) -> str:
         return f"oc.{field_name}"
+
+    def clean_not_before(self) -> datetime | None:
+        moment: datetime | None = self.cleaned_data["not_before"]
+        if moment is not None and moment <= timezone.now():
+            raise ValidationError(PASSED)
+        if moment is not None and moment > timezone.now() + HORIZON:
+            raise ValidationError(TOO_FAR)
+        return moment
 
     def _now(self, name: str) -> Any:
         if self.is_bound and self.is_valid():

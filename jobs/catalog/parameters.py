@@ -19,11 +19,14 @@ from jobs.errors import ConfigurationError, InvalidArguments
 
 from .fields import Kind, Parameter, describe
 from .hints import SecretHint, understood
+from .refusals import refusal
 
 #: NaN and infinity are no JSON; a key that no parameter has is a typing error.
 _CONFIG = ConfigDict(
     extra="forbid", validate_default=True, allow_inf_nan=False, arbitrary_types_allowed=False, str_max_length=200_000
 )
+
+NUL = "Null characters are not allowed."
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +114,7 @@ class Parameters:
         dumped = checked.model_dump(mode="json", by_alias=True)
         # PostgreSQL keeps no NUL in text or JSON, and nobody means one.
         if nul := [name for name, value in dumped.items() if _has_nul(value)]:
-            raise InvalidArguments(dict.fromkeys(nul, "Null characters are not allowed."))
+            raise InvalidArguments(dict.fromkeys(nul, NUL))
         typed = {name: getattr(checked, alias) for name, alias in self._aliases.items()}
         if self._also is not None:
             self._also(**typed)
@@ -132,6 +135,15 @@ class Parameters:
     def typed(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The typed values by parameter name: the other half of `check`."""
         return self.check(values)[1]
+
+    def wrong(self, values: Mapping[str, Any]) -> dict[str, str]:
+        """One sentence for each of `values` that does not fit by itself; what is not among them is not asked for."""
+        found = {name: NUL for name, value in values.items() if _has_nul(value)}
+        try:
+            self._checked(values)
+        except InvalidArguments as error:
+            found |= {name: sentence for name, sentence in error.fields.items() if name in values}
+        return found
 
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """A message's arguments by parameter name: what a form is filled from; raises InvalidArguments."""
@@ -217,20 +229,7 @@ def _sentences(error: ValidationError, aliases: Mapping[str, str]) -> dict[str, 
     found: dict[str, str] = {}
     for item in error.errors():
         name, *inside = (str(part) for part in item["loc"]) if item["loc"] else ("",)
-        sentence = _SENTENCES.get(item["type"], item["msg"]).removeprefix("Value error, ").rstrip(".") + "."
+        sentence = refusal(item)
         numbered = [int(part) + 1 for part in inside if part.isdigit()]
         found.setdefault(name, f"Line {numbered[0]}: {sentence}" if numbered else sentence)
     return found
-
-
-_SENTENCES = {
-    "missing": "Enter a value",
-    "extra_forbidden": "There is no such parameter",
-    "int_parsing": "Enter a whole number",
-    "int_from_float": "Enter a whole number",
-    "float_parsing": "Enter a number",
-    "decimal_parsing": "Enter a number",
-    "finite_number": "Enter a number; infinity and NaN are none",
-    "bool_parsing": "Choose yes or no",
-    "uuid_parsing": "Enter a UUID such as 123e4567-e89b-12d3-a456-426614174000",
-}

@@ -16,10 +16,11 @@ from playwright.sync_api import Page, expect
 from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
 from jobs.ledger.start import start_run
+from jobs.library.diagnostics import echo
 from jobs.models import Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
-from tests.e2e.conftest import CHROMIUM, finished
+from tests.e2e.conftest import CHROMIUM, PASSWORD, finished
 from tests.jobs_under_test import Size, told
 
 ECHO = f"/admin/jobs/run/catalog/{under_test.echo_types.name}/start/"
@@ -147,6 +148,59 @@ def test_a_half_typed_date_is_not_sent(page: Page) -> None:
     assert Run.objects.count() == before + 1
 
 
+@pytest.mark.parametrize(("wrong", "where"), [("lasts", "#id_lasts"), ("person", "#id_person")])
+def test_a_refused_form_is_told_above_and_stands_at_the_first_wrong_field(page: Page, wrong: str, where: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 800})
+    page.goto(ECHO)
+    page.locator(where).fill("10 bananas")
+    page.locator("[name=reason]").press("Enter")
+    expect(page.get_by_role("alert").filter(has_text="Nothing was started: 1 field to correct")).to_be_attached()
+    expect(page.locator(where)).to_be_focused()
+    expect(page.locator(where)).to_be_in_viewport()
+    expect(page.locator(f"#id_{wrong}_error, #id_{wrong}_keys_error").first).to_be_in_viewport()
+
+
+def test_what_was_typed_while_signed_out_can_be_filled_in_again(page: Page) -> None:
+    before = Run.objects.count()
+    User.objects.create_user("typed-a")
+    page.goto(ECHO)
+    page.locator("[name=whole]").fill("-7")
+    page.locator("[name=text]").fill("a long story")
+    page.locator("[name=sizes]").nth(1).check()
+    page.locator("[name=password]").fill("canary-secret")
+    page.locator("#id_person").fill("typed-a")
+    page.get_by_role("option", name="typed-a").click()
+    page.context.clear_cookies(name="sessionid")
+    page.locator("[name=reason]").press("Enter")
+    expect(page.get_by_text("You were signed out. Nothing was started or changed.")).to_be_visible()
+    assert "canary" not in page.evaluate("sessionStorage.getItem('oc.typed')")
+
+    page.get_by_label("Username").fill("ana")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Fill in what you had typed").click()
+    expect(page.locator("[name=whole]")).to_have_value("-7")
+    expect(page.locator("[name=text]")).to_have_value("a long story")
+    expect(page.locator("[name=sizes]").nth(1)).to_be_checked()
+    expect(page.locator("[name=password]")).to_have_value("")
+    expect(page.get_by_role("button", name="Remove")).to_have_count(1)
+    page.locator("[name=reason]").press("Enter")
+    page.wait_for_url("**/change/")
+    assert Run.objects.count() == before + 1 and page.evaluate("sessionStorage.getItem('oc.typed')") is None
+
+
+def test_only_a_page_that_reads_itself_anew_is_called_live(page: Page) -> None:
+    live = page.locator("#oc-live")
+    page.goto("/admin/")
+    expect(live).to_contain_text("Live · read")
+    page.clock.install()
+    page.goto(ECHO)
+    expect(live).to_contain_text("Read now")
+    page.clock.fast_forward("02:00")
+    expect(live).to_have_text("Read 2 min ago")
+    expect(live.locator(".oc-live__dot")).to_be_hidden()
+
+
 def test_enter_in_the_name_of_a_preset_saves_it(page: Page) -> None:
     page.goto(f"{ECHO}?p.whole=7")
     page.locator("summary", has_text="Save these values as a preset…").press("Enter")
@@ -232,3 +286,35 @@ def test_on_a_telephone_nothing_scrolls_sideways_and_verbs_are_large(page: Page,
     for verb in page.locator(".oc-button, .oc-tab, .oc-pick__remove, .oc-advanced__line, .oc-option").all():
         box = verb.bounding_box()
         assert box is None or box["height"] >= 43.5, verb.inner_text()
+
+
+#: Whether one sees where the keyboard is: an outline of the element, or of the box that stands for it.
+_SEEN = """() => {
+  const at = document.activeElement;
+  const drawn = (one) => {
+    const style = getComputedStyle(one);
+    const clear = /, 0\\)$|transparent/.test(style.outlineColor);
+    return style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 1 && !clear;
+  };
+  const box = at.closest(".oc-pick, .oc-search, .oc-file") ?? at;
+  const within = at.closest("form, aside, .oc-start__aside") !== null && at.closest("#content, main") !== null;
+  return [within, drawn(at) || drawn(box), at.outerHTML.slice(0, 160)];
+}"""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [f"/admin/jobs/run/catalog/{echo.name}/start/", f"/admin/django_celery_beat/periodictask/add/?job={echo.name}"],
+)
+def test_one_always_sees_where_the_keyboard_is(page: Page, path: str) -> None:
+    page.goto(path)
+    page.locator("[name=text]").focus()
+    unseen, looked = [], 0
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        within, seen, html = page.evaluate(_SEEN)
+        if not within:
+            break
+        looked += 1
+        unseen += [] if seen else [html]
+    assert unseen == [] and looked > 20

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -84,7 +85,7 @@ WRONG = [
     ({"whole": "1" * 5000}, "Enter a whole number."),
     ({"number": "NaN"}, "Enter a number"),
     ({"price": "Infinity"}, "Enter a number"),
-    ({"text": "x" * 1_000_000}, "at most 200000 characters"),
+    ({"text": "x" * 1_000_000}, "At most 200,000 characters; these are 1,000,000."),
     ({"text": "a\x00b"}, "ull characters"),
     ({"day": "2026-02-29"}, "Enter a date such as 2026-09-30."),
     ({"moment": "2026-09-30"}, "Enter a day and a time"),
@@ -97,7 +98,7 @@ WRONG = [
     ({"person": "99999999"}, "The user 99999999 does not exist any more"),
     ({"people": "x' OR 1=1"}, "Choose a user"),
     ({"table": '{"a":\n "b" 1}'}, "at line 2, column 6"),
-    ({"table": '{"a":\n "b"}'}, "valid list"),
+    ({"table": '{"a":\n "b"}'}, "Enter a list, such as [1, 2]."),
     ({"anything": "[" * 100_000}, "nested too deeply"),
     ({"anything": "NaN"}, "NaN is no number there"),
     ({"anything": '"\\ud800"'}, "half a character"),
@@ -107,6 +108,27 @@ WRONG = [
 @pytest.mark.parametrize(("values", "sentence"), WRONG, ids=[str(w[0])[:30] for w in WRONG])
 def test_what_is_wrong_comes_back_beside_its_field(client: Client, values: dict[str, Any], sentence: str) -> None:
     assert sentence in refused(client, next(iter(values)), **values)
+
+
+def test_one_answer_names_all_that_is_wrong(client: Client) -> None:
+    unread = {"number": "abc", "lasts": "10 bananas", "anything": "{bad"}
+    unfit = {"price": "1,5", "key": "zzz", "numbers": "1\nx", "days": "2026-02-30", "table": "[1]", "person": "999999"}
+    text = client.post(ECHO, {"nonce": "n", **unread, **unfit, "whole": "7", "text": "fits"}).content.decode()
+    wrong = dict(re.findall(r'id="id_(\w+)_error">(.*?)</div>', text, re.DOTALL))
+    assert wrong.keys() == unread.keys() | unfit.keys() and "9 fields to correct, Number, Price, Lasts," in text
+    assert all(told.count("oc-error") == 1 for told in wrong.values()), "what could not be read is not told again"
+    assert "Line 2: Enter a whole number." in wrong["numbers"] and "such as 0.5" in wrong["price"]
+
+
+def test_what_was_refused_is_said_above_the_form_and_the_first_wrong_field_has_the_focus(client: Client) -> None:
+    text = client.post(ECHO, {"nonce": "n", "lasts": "x", "key": "zzz", "oc.priority": "12"}).content.decode()
+    (said,) = re.finditer(
+        r'oc-notice--bad" role="alert">(?:(?!</div>).)*?<p>Nothing was started: 3 fields', text, re.DOTALL
+    )
+    assert said.start() < text.index('id="oc-start"')
+    (focused,) = re.findall(r"<input[^>]*autofocus[^>]*>", text)
+    assert 'name="lasts"' in focused
+    assert " autofocus" not in client.get(ECHO).content.decode()
 
 
 def test_hostile_text_is_inert_where_it_comes_back(client: Client) -> None:
@@ -145,11 +167,12 @@ def test_a_number_may_have_a_plus(client: Client) -> None:
 
 
 def test_advanced_says_when_where_and_how_urgently(client: Client) -> None:
-    wishes = {"oc.not_before": "2126-01-01T10:00", "oc.queue": "reports", "oc.priority": "0"}
+    moment = (timezone.now() + timedelta(days=1000)).strftime("%Y-%m-%dT10:00")
+    wishes = {"oc.not_before": moment, "oc.queue": "reports", "oc.priority": "0"}
     client.post(ECHO, {"nonce": "n", **wishes})
     run = Run.objects.get()
     assert (run.queue, run.priority, run.state) == ("reports", 0, "waiting")
-    assert run.not_before is not None and run.not_before.isoformat() == "2126-01-01T10:00:00+00:00"
+    assert run.not_before is not None and run.not_before.isoformat() == f"{moment}:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -158,12 +181,23 @@ def test_advanced_says_when_where_and_how_urgently(client: Client) -> None:
         ({"oc.queue": "nowhere"}, "Queue"),
         ({"oc.priority": "12"}, "Priority"),
         ({"oc.not_before": "x"}, "Not before"),
+        ({"oc.not_before": "2020-01-01T00:00"}, "Not before"),
+        ({"oc.not_before": "9999-12-31T00:00"}, "Not before"),
     ],
 )
 def test_a_wish_that_cannot_be_is_refused_and_unfolded(client: Client, wish: dict[str, str], label: str) -> None:
     text = client.post(ECHO, {"nonce": "n", **wish}).content.decode()
     assert f"1 field to correct, {label}." in text and '<details class="oc-advanced" open>' in text
     assert not Run.objects.exists()
+
+
+def test_a_moment_that_has_passed_or_is_too_far_is_refused(client: Client) -> None:
+    said = {
+        "2020-01-01T00:00": "has passed; leave it empty to run now.",
+        "9999-12-31T00:00": "more than five years away",
+    }
+    for moment, sentence in said.items():
+        assert sentence in client.post(ECHO, {"nonce": "n", "oc.not_before": moment}).content.decode()
 
 
 def test_the_folded_line_tells_the_wishes(client: Client) -> None:

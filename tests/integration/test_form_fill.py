@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
@@ -216,6 +217,20 @@ def test_a_preset_that_cannot_be_saved_keeps_what_was_typed(
     text = client.post(f"{ECHO}preset/", {"nonce": "n", "text": "kept", **values}).content.decode()
     assert "Nothing was saved: " in text and sentence in text and 'value="kept"' in text
     assert f'action="{ECHO}"' in text and not Preset.objects.exists()
+
+
+def test_the_preset_of_somebody_else_is_replaced_by_a_second_press(client: Client, vito: Actor, viewer: User) -> None:
+    viewer.user_permissions.add(Permission.objects.get(codename="run_job"))
+    save_preset(find_job(under_test.echo_types.name), "Nightly", {"whole": 1}, actor=vito)
+    sent = {"nonce": "n", "oc.preset": "Nightly", "whole": "2"}
+    text = client.post(f"{ECHO}preset/", sent).content.decode()
+    assert "The preset Nightly of vito exists. Save under another name, or replace it." in text
+    assert 'value="2"' in text and Preset.objects.get().values["whole"] == 1
+    seen = re.search(r'name="oc.replace" value="([^"]+)"', text)
+    assert seen and "Replace the preset of vito" in text
+    client.post(f"{ECHO}preset/", sent | {"oc.replace": unescape(seen[1])})
+    preset = Preset.objects.get()
+    assert (preset.values["whole"], preset.owner_label) == (2, "Olga Berg")
 
 
 def test_enter_in_the_name_of_a_preset_starts_nothing(client: Client) -> None:

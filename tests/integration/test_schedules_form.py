@@ -132,6 +132,25 @@ def test_what_cannot_be_is_refused_beside_its_field(client: Client, wrong: Any, 
     assert "Nothing was saved: 1 field to correct" in text and 'value="kept"' in text
 
 
+def test_one_answer_names_all_that_is_wrong_and_is_above_the_form(client: Client) -> None:
+    job = under_test.echo_types.name
+    sent = form(number="abc", key="zzz", table="[1]", a=None, b=None, **{"oc.clock": "25:00"})
+    text = text_of(client.post(f"{LIST}add/?job={job}", sent))
+    wrong = {name for name in ("number", "key", "table", "oc.clock") if f'id="id_{name}_error"' in text}
+    assert wrong == {"number", "key", "table", "oc.clock"} and "Nothing was saved: 4 fields to correct" in text
+    (said,) = re.finditer(r'oc-notice--bad" role="alert">(?:(?!</div>).)*?<p>Nothing was saved: 4 fields', text)
+    assert said.start() < text.index('id="oc-start"')
+    (focused,) = re.findall(r"<input[^>]*autofocus[^>]*>", text)
+    assert 'name="number"' in focused
+
+
+def test_the_title_and_the_folded_line_tell_which_and_when(client: Client) -> None:
+    made = row(start_time=datetime(2026, 11, 23, 2, 8, 12, tzinfo=UTC))
+    text = text_of(client.get(change(made)))
+    assert "<title> Schedule Nightly sum |" in text and "<title> New schedule of Add |" in text_of(client.get(NEW))
+    assert "not before Mon 23 Nov 2026, 02:08:12 UTC, without end" in text
+
+
 def test_a_name_that_another_has_is_refused(client: Client) -> None:
     row("Nightly sum")
     text = text_of(client.post(NEW, form()))
@@ -250,6 +269,21 @@ def test_the_anchor_of_an_old_interval_stays_when_its_name_changes(client: Clien
     assert before and after and abs(after - before) < timedelta(seconds=1)
 
 
+def test_the_trail_says_everything_that_was_changed(client: Client) -> None:
+    made = row(kwargs='{"a": 1, "b": 2}', queue="bulk")
+    until = (timezone.localtime() + timedelta(days=9)).replace(hour=6, minute=0, second=0, microsecond=0)
+    sent = form(a="5", b=None, **{"oc.description": "For  the bank", "oc.until": f"{until:%Y-%m-%dT%H:%M}"})
+    assert client.post(change(made), sent | {"oc.enabled": "", "oc.seen": seen(made)}).status_code == 302
+    assert AuditEvent.objects.get().details["changed"] == [
+        f"until: none to {until:%Y-%m-%d %H:%M %Z}",
+        "on: yes to no",
+        "description: none to For the bank",
+        "queue: bulk to none",
+        "a: 1 to 5",
+        "b: 2 to left out",
+    ]
+
+
 def test_a_secret_is_kept_encrypted_and_stays_when_left_empty(client: Client) -> None:
     job = next(j for j in _jobs() if j.parameters and j.parameters.secrets)
     assert job.parameters is not None
@@ -268,6 +302,10 @@ def test_a_secret_is_kept_encrypted_and_stays_when_left_empty(client: Client) ->
     typed = job.parameters.typed(json.loads(made.kwargs))[name]
     assert getattr(typed, "get_secret_value", lambda: typed)() == values[name]
     assert values[name] not in str(list(AuditEvent.objects.values_list("details", flat=True)))
+    assert AuditEvent.objects.latest("pk").details["changed"] == []
+    client.post(change(made), sent | {name: "4712-another", "oc.seen": seen(made)})
+    assert AuditEvent.objects.latest("pk").details["changed"] == [f"{name}: changed"]
+    assert "4712" not in str(list(AuditEvent.objects.values_list("details", flat=True)))
 
 
 def _jobs() -> list[Any]:

@@ -70,10 +70,19 @@
     if (seconds < 60) return `read ${seconds} s ago`;
     return seconds < 3600 ? `read ${Math.floor(seconds / 60)} min ago` : `read ${Math.floor(seconds / 3600)} h ago`;
   };
+  const POLLS = "[data-oc-poll][hx-get], #oc-run[hx-get]";
   const tellAge = () => {
     const live = document.getElementById("oc-live");
     if (!live || live.dataset.ocLive !== "on") return;
     const seconds = Math.floor((Date.now() - readAt) / 1000);
+    const still = !document.querySelector(POLLS);
+    live.classList.toggle("oc-live--still", still);
+    if (still) {
+      live.classList.remove("oc-live--on", "oc-live--off");
+      live.querySelector("[data-oc-live-word]").textContent = "";
+      live.querySelector("[data-oc-live-age]").textContent = words(seconds).replace("read", "Read");
+      return;
+    }
     const fresh = seconds <= LIVE_SECONDS;
     live.classList.toggle("oc-live--on", fresh);
     live.classList.toggle("oc-live--off", !fresh);
@@ -81,6 +90,7 @@
     live.querySelector("[data-oc-live-age]").textContent = ` · ${words(seconds)}`;
   };
   setInterval(tellAge, 1000);
+  document.addEventListener("DOMContentLoaded", tellAge);
 
   // The poll of a run waits while nobody looks, and while text on it is selected.
   const PARTS = "[data-oc-part]";
@@ -120,6 +130,14 @@
   };
   for (const swap of ["htmx:beforeSwap", "htmx:oobBeforeSwap"]) document.addEventListener(swap, keep);
   for (const swap of ["htmx:afterSwap", "htmx:oobAfterSwap"]) document.addEventListener(swap, restore);
+
+  // A form that was refused stands at its first wrong field: the browser itself gives up, as Unfold draws the page late.
+  document.addEventListener("DOMContentLoaded", () => document.querySelector("#oc-start [autofocus]")?.focus());
+
+  // What a form kept for the case that its sender was signed out (typed.js) is over on any page but it and sign-in.
+  document.addEventListener("DOMContentLoaded", () => {
+    if (!document.querySelector("#oc-start, #login-form")) sessionStorage.removeItem("oc.typed");
+  });
 
   let state = null;
   document.addEventListener("DOMContentLoaded", () => {
@@ -213,4 +231,39 @@
   document.addEventListener("htmx:beforeRequest", (event) => {
     if (event.target.id === "oc-new" && document.hidden) event.preventDefault();
   });
+})();
+
+// The command palette: Enter opens the first of what is found, also when it is pressed before the answer has come.
+(() => {
+  "use strict";
+
+  const box = () => document.getElementById("search-input-command");
+  const palette = () => window.Alpine.$data(box());
+  let asked = null, shown = null, pressed = null; // what was in the box: when it asked, of the answer shown, at Enter
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    if (event.target.id === "search-input-command") asked = event.target.value;
+  });
+  // Unfold listens to the same event further in, and sets its index to none.
+  document.addEventListener("htmx:after-swap", (event) => {
+    if (event.target.id !== "command-results") return;
+    shown = asked;
+    const first = document.querySelector("#command-results-list li a");
+    if (!first) return;
+    palette().currentIndex = 1;
+    if (pressed !== null && pressed === shown && pressed === box().value) first.click();
+    pressed = null;
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.target.id !== "search-input-command") return;
+    if (event.key !== "Enter") {
+      pressed = null;
+      return;
+    }
+    const { items, currentIndex } = palette();
+    const fresh = box().value === "" || shown === box().value;
+    if (fresh && items?.[currentIndex - 1]) return;
+    if (!fresh && !event.ctrlKey && !event.metaKey) pressed = box().value;
+    event.preventDefault();
+    event.stopPropagation(); // Unfold would reach for an item that is not there
+  }, true);
 })();

@@ -42,6 +42,11 @@
       this.box.hidden = true;
       this.root.append(this.input, this.list, this.said);
       this.box.after(this.root);
+      if (this.box.autofocus) this.input.focus();
+      this.box.addEventListener("oc:refill", () => {
+        this.keys = this.box.value.split("\n").map((key) => key.trim()).filter(Boolean);
+        this.draw();
+      });
       this.input.addEventListener("input", (event) => {
         event.stopPropagation(); // a half-typed name is no value yet
         clearTimeout(this.waits);
