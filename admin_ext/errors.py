@@ -1,10 +1,39 @@
-"""The pages for what cannot be shown: refused, not found. A failure of the server itself is the plain `500.html`."""
+"""The pages for what cannot be shown or taken: too large, refused, not found.
+
+A failure of the server itself is the plain `500.html`.
+"""
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.contrib import admin
+from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFieldsSent, TooManyFilesSent
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+
+
+def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: what was wrong with the request, and what to do; its own words may name what nobody should read."""
+    sentence = _why_not_read(exception)
+    if not hasattr(request, "user"):  # refused before anybody asked who sends it
+        return HttpResponse(f"{sentence}\n", content_type="text/plain", status=400)
+    return _page(request, 400, "error", "This could not be read", sentence)
+
+
+def _why_not_read(exception: Exception) -> str:
+    if isinstance(exception, RequestDataTooBig):
+        most = (settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0) / 2**20
+        return (
+            f"Nothing was done: the form was larger than {most:.1f} MB. Files do not count: put long text or a long "
+            "list into a file where the form takes one, or send it in parts."
+        )
+    if isinstance(exception, TooManyFieldsSent):
+        return "Nothing was done: the form had more fields than are taken at once. Choose fewer, and send it in parts."
+    if isinstance(exception, TooManyFilesSent):
+        return "Nothing was done: the form had more files than are taken at once. Send it in parts."
+    if isinstance(exception, DisallowedHost):
+        return "Nothing was done: the host name of this address is not in ALLOWED_HOSTS."
+    return "Nothing was done: the request was damaged or is not one of these pages. Go back and press again."
 
 
 def refused(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -13,6 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from jobs.fleet.breaker import ask
+from jobs.fleet.broker import Redis
+from jobs.fleet.workers import refusal
 
 #: How long a probe waits for the database, in seconds; supervisors give up after a few.
 PATIENCE = 3.0
@@ -31,9 +33,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
     """200 when pages can be served: the database answers and is migrated. Redis is told and does not count: the pages
     work without it."""
     database = _database.ask()
-    redis = "ok" if ask(lambda client: client.ping()) else "no answer"
+    redis = ask(_look_at_redis) or "no answer"
     report = {"database": database, "redis": redis}
     return JsonResponse(report, status=200 if database == "ok" else 503)
+
+
+def _look_at_redis(client: Redis) -> str:
+    return "takes no writes" if refusal(client) else "ok"
 
 
 class _Database:

@@ -17,6 +17,7 @@ from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.overview.views import live_overview, snooze_trouble
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
 from admin_ext.parts.keyset import KeysetChangeList
+from admin_ext.parts.signed_out import wrapper_of
 from admin_ext.queues.listing import QueuesPage, live_queues
 from admin_ext.queues.page import QueuePageView, live_queue
 from admin_ext.queues.purge import PurgeQueue
@@ -27,6 +28,8 @@ from admin_ext.runs.filters import panel_of
 from admin_ext.runs.listing import run_list_page
 from admin_ext.runs.views import export_view, may_open_schedules, new_runs
 from admin_ext.set_aside.listing import DeadLetters
+from admin_ext.set_aside.message_verbs import DiscardMessages, PutBack
+from admin_ext.set_aside.messages import Messages
 from admin_ext.set_aside.verbs import Discard, ReadAgain
 from admin_ext.start.catalog import JobsPage
 from admin_ext.start.page import RunForm, TargetsFragment
@@ -56,7 +59,7 @@ class RunAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """Only the pages that exist; Django's own add, delete and history addresses are left out."""
-        wrap = self.admin_site.admin_view
+        wrap = wrapper_of(self.admin_site)
         return [
             path("", wrap(self.changelist_view), name="jobs_run_changelist"),
             # Not wrapped: a sign-in page must not be swapped into the list that waits for new runs.
@@ -94,6 +97,13 @@ class RunAdmin(ModelAdmin):
             path("set-aside/", wrap(DeadLetters.as_view(model_admin=self)), name="jobs_facts_set_aside"),
             path("set-aside/read/", wrap(ReadAgain.as_view(model_admin=self)), name="jobs_facts_read_again"),
             path("set-aside/discard/", wrap(Discard.as_view(model_admin=self)), name="jobs_facts_discard"),
+            path("set-aside/messages/", wrap(Messages.as_view(model_admin=self)), name="jobs_messages_set_aside"),
+            path("set-aside/messages/back/", wrap(PutBack.as_view(model_admin=self)), name="jobs_messages_put_back"),
+            path(
+                "set-aside/messages/discard/",
+                wrap(DiscardMessages.as_view(model_admin=self)),
+                name="jobs_messages_discard",
+            ),
             path("<path:object_id>/change/", wrap(RunPageView.as_view(model_admin=self)), name="jobs_run_change"),
             path("<path:object_id>/cancel/", wrap(CancelView.as_view(model_admin=self)), name="jobs_run_cancel"),
             path("<path:object_id>/compare/", wrap(CompareView.as_view(model_admin=self)), name="jobs_run_compare"),

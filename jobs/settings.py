@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
+from jobs.alerts.asked import checked_addresses, checked_after, checked_console_url, checked_webhook
 from jobs.ledger.keeping import parse_keeping
 
 #: The queues of the jobs that ship, besides the project's own.
@@ -24,6 +25,8 @@ _DEFAULTS: dict[str, Any] = {
     "RELEASE": "unknown",
     "BEHIND_PROXY": False,
     "UPLOAD_MAX_MB": 10,
+    "ALERT_WEBHOOK_SECRET": "",
+    "ALERT_TROUBLES": "",  # who can tell what stands wrong: a dotted path; admin_ext.join sets it
     "CELERY_TASK_PUBLISH_RETRY_POLICY": {
         "max_retries": 1,
         "interval_start": 0,
@@ -88,7 +91,12 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         **{name: value for name, value in _DEFAULTS.items() if name not in project},
         **_NEEDED,
         "REDIS_URL": url,
+        "UPLOAD_MAX_MB": _upload(project.get("UPLOAD_MAX_MB", _DEFAULTS["UPLOAD_MAX_MB"])),
         "RETENTION": _retention(project.get("RETENTION", RETENTION)),
+        "ALERT_MAIL_TO": checked_addresses(project.get("ALERT_MAIL_TO") or ()),
+        "ALERT_WEBHOOK": checked_webhook(project.get("ALERT_WEBHOOK") or ""),
+        "ALERT_AFTER": checked_after(project.get("ALERT_AFTER", 60)),
+        "CONSOLE_URL": checked_console_url(project.get("CONSOLE_URL") or ""),
         "CELERY_BROKER_URL": url,
         # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
         "CELERY_RESULT_BACKEND": "jobs.pipeline.backend:RecordingBackend+" + url.removeprefix("redis+"),
@@ -113,15 +121,33 @@ def checked_url(url: str) -> str:
     """
     if not url:
         raise ImproperlyConfigured("REDIS_URL is not set. Write it as redis://host:6379/0 or redis+socket:///path.")
-    parts = urlsplit(str(url))
-    if parts.scheme not in {"redis", "rediss", "redis+socket"} or not (parts.hostname or parts.path):
-        raise ImproperlyConfigured(
-            f"REDIS_URL has the scheme {parts.scheme or 'none'!r}. Write redis://host:6379/0 or redis+socket:///path."
-        )
+    # No sentence repeats the address: it may hold a password.
+    remedy = "Write redis://host:6379/0 or redis+socket:///path."
+    scheme = str(url).partition(":")[0] if ":" in str(url) else "none"
+    if scheme not in {"redis", "rediss", "redis+socket"}:
+        raise ImproperlyConfigured(f"REDIS_URL has the scheme {scheme!r}. {remedy}")
+    try:
+        parts = urlsplit(str(url))
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ImproperlyConfigured(f"REDIS_URL has a port or a host that cannot be read. {remedy}") from None
+    if scheme == "redis+socket":
+        if not parts.path.startswith("/"):
+            raise ImproperlyConfigured(f"REDIS_URL names no socket. {remedy}")
+    elif not host:
+        raise ImproperlyConfigured(f"REDIS_URL names no host. {remedy}")
+    elif (database := parts.path.strip("/")) and not (database.isascii() and database.isdigit()):
+        raise ImproperlyConfigured(f"REDIS_URL names a database that is no number. {remedy}")
     if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:
         # Celery refuses a TLS address that does not say whether to look at the server's certificate.
         return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
     return str(url)
+
+
+def _upload(megabytes: Any) -> Any:
+    if isinstance(megabytes, bool) or not isinstance(megabytes, (int, float)) or megabytes <= 0:
+        raise ImproperlyConfigured(f"UPLOAD_MAX_MB must be more than 0, not {megabytes!r}.")
+    return megabytes
 
 
 def _retention(rules: Any) -> Any:

@@ -96,7 +96,7 @@ class Prepared:
         Raises:
             CannotStart: it cannot be made ready.
         """
-        report = manage("prepare")
+        report = manage("prepare", "--json")
         return None if report is None else cls(**json.loads(report.splitlines()[-1]))
 
 

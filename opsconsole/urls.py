@@ -10,5 +10,6 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
 ]
 
+handler400 = "admin_ext.errors.not_understood"
 handler403 = "admin_ext.errors.refused"
 handler404 = "admin_ext.errors.not_found"

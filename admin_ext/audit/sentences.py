@@ -10,7 +10,7 @@ from django.contrib.admin.utils import quote
 from django.urls import reverse
 
 from admin_ext.parts.words import initials
-from jobs.ledger.verbs import VERBS
+from jobs.ledger.verbs import VERBS, done_words
 from jobs.models import AuditEvent
 
 _VIA = {"command": "from the command line", "schedule": "by a schedule", "system": "by the console itself"}
@@ -21,9 +21,9 @@ class Sentence:
     """One event in words.
 
     Attributes:
-        verb: in the past; "was refused:" before the verb's name when it did not happen.
+        verb: in the past; "was refused to" and the infinitive when it did not happen.
         href: the object's page; "" where it has none.
-        note: the file, what a refusal lacked, and where the act came from.
+        note: the file, whose preset it replaced, what a refusal lacked, and where the act came from.
     """
 
     event: AuditEvent
@@ -41,9 +41,9 @@ def sentences(events: Iterable[AuditEvent]) -> tuple[Sentence, ...]:
 def _sentence(event: AuditEvent) -> Sentence:
     verb = VERBS.get(event.verb)
     denied = event.outcome == AuditEvent.Outcome.DENIED
-    act = event.verb.replace("_", " ")
-    past = verb.past if verb else act
+    act = (verb and verb.infinitive) or event.verb.replace("_", " ")
     notes = [str(event.details.get("file", ""))]
+    notes.append(f"replaced that of {event.details['replaced']}" if event.details.get("replaced") else "")
     notes.append(f"lacked {event.details['missing']}" if denied and event.details.get("missing") else "")
     notes.append(str(event.details.get("refused", "")).rstrip("."))
     notes.append(_answered(event))
@@ -53,7 +53,7 @@ def _sentence(event: AuditEvent) -> Sentence:
     return Sentence(
         event=event,
         initials=initials(event.actor_label),
-        verb=f"was refused to {act}:" if denied else past,
+        verb=f"was refused to {act}:" if denied else done_words(event),
         href=_href(event),
         note=", ".join(note for note in notes if note),
     )

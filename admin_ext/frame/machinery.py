@@ -14,6 +14,7 @@ from django.utils.functional import SimpleLazyObject
 
 from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import duration, plural
+from jobs.fleet.breaker import Away
 from jobs.fleet.stream import Stream, read_stream
 from jobs.fleet.workers import Fleet, read_fleet
 from jobs.ledger.leases import Holding, holdings
@@ -91,6 +92,7 @@ class Machinery:
             fact=f"No recorder is alive ({self.last_seen(RECORDER)}).",
             consequence="What you start now is accepted and waits; what workers finish is not shown yet.",
             remedy="Start it with: python manage.py recorder",
+            key="recorder",
             still_works="Starting jobs, looking, searching and downloads work. Workers finish what they have. Nothing "
             "is lost: when a recorder is back, it publishes what waits and catches up with what happened.",
             on_every_page=True,
@@ -99,13 +101,14 @@ class Machinery:
     def _redis_away(self) -> Trouble | None:
         if self.fleet.known:
             return None
-        since = f" for {duration(self.fleet.silent_for)}" if self.fleet.silent_for is not None else ""
+        fact, remedy = _outage(self.fleet.away)
         return Trouble(
             tone="bad",
             icon="cloud_off",
-            fact=f"Redis has not answered{since}.",
+            fact=fact,
             consequence="What you start now is accepted and runs when it is back.",
-            remedy="See that Redis runs and that REDIS_URL names it.",
+            remedy=remedy,
+            key="redis:away",
             still_works="Starting jobs, looking, searching and downloads work. What runs and waits is shown as it was "
             "last recorded; what only Redis knows, such as the workers, as unknown.",
             on_every_page=True,
@@ -121,6 +124,7 @@ class Machinery:
             fact=fact,
             consequence="What you start now is accepted and runs when it takes writes again.",
             remedy=remedy,
+            key="redis:full",
             still_works="Starting jobs, looking, searching and downloads work. Workers cannot tell what they do: what "
             "runs and waits is shown as it was last recorded.",
             on_every_page=True,
@@ -136,6 +140,7 @@ class Machinery:
             fact="No worker has been heard.",
             consequence="Nothing will run.",
             remedy=f"Start one with: celery -A {current_app.main} worker",
+            key="workers:none",
         )
 
     def _beat_gone(self) -> Trouble | None:
@@ -147,6 +152,7 @@ class Machinery:
             fact=f"No beat is alive ({self.last_seen(BEAT)}).",
             consequence="Schedules do not fire; what you start by hand runs.",
             remedy=f"Start it with: celery -A {current_app.main} beat",
+            key="beat",
         )
 
     def _files_apart(self) -> Trouble | None:
@@ -162,6 +168,7 @@ class Machinery:
             fact=f"{who} {keep} files elsewhere than these pages.",
             consequence="What is uploaded here cannot be read there, and what is attached there cannot be opened here.",
             remedy="Let FILES_DIR name a folder that all hosts share, or use a storage on the network.",
+            key="files:apart",
         )
 
     @property
@@ -196,6 +203,15 @@ class Machinery:
         return _part("Workers", True, f"{heard}, {fleet.busy:,} of {plural(fleet.slots, 'slot')} in use")
 
 
+def _outage(away: Away | None) -> tuple[str, str]:
+    """That Redis fails these pages, and what to do. Counted from the first question that failed: before it nobody had
+    asked."""
+    if away is not None and away.unknown:
+        return "Redis refuses the password of REDIS_URL.", "Correct it in REDIS_URL, and start the processes again."
+    since = f" for {duration(away.seconds)}" if away is not None and away.seconds >= 1 else ""
+    return f"Redis has not answered{since}.", "See that Redis runs and that REDIS_URL names it."
+
+
 def _refusal(words: str) -> tuple[str, str]:
     """What Redis' own refusal of a write means, and what to do."""
     if "'maxmemory'" in words:
@@ -212,15 +228,19 @@ def _part(name: str, well: bool, text: str) -> Part:
 
 
 def read_machinery(request: HttpRequest) -> Machinery:
-    """The machinery's state, read once a request: the leases from the database, beacons and stream in bounded time."""
+    """The machinery's state, read once a request."""
     known: Machinery | None = getattr(request, "_oc_machinery", None)
     if known is None:
-        before = time.perf_counter()
-        leases = holdings()
-        seconds = time.perf_counter() - before
-        known = Machinery(read_fleet(), leases, seconds, timezone.now(), read_stream())
-        request._oc_machinery = known  # type: ignore[attr-defined]
+        known = request._oc_machinery = look_at_machinery()  # type: ignore[attr-defined]
     return known
+
+
+def look_at_machinery() -> Machinery:
+    """The machinery's state now: the leases from the database, beacons and stream in bounded time."""
+    before = time.perf_counter()
+    leases = holdings()
+    seconds = time.perf_counter() - before
+    return Machinery(read_fleet(), leases, seconds, timezone.now(), read_stream())
 
 
 def machinery(request: HttpRequest) -> dict[str, object]:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from django.urls import reverse_lazy
+from django.utils.functional import lazy
+
+from admin_ext.parts.places import place
 
 #: Indigo, apart from the tones of the states: it means "you can act here". Unfold draws links in dark with 500.
 PRIMARY = {
@@ -18,6 +20,9 @@ PRIMARY = {
     "900": "oklch(35.9% .144 278.697)",
     "950": "oklch(25.7% .09 281.288)",
 }
+
+#: Looked up when a page is drawn, then kept.
+_at = lazy(place, str)
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Operations",
@@ -40,18 +45,18 @@ UNFOLD: dict[str, Any] = {
         "navigation": [
             {
                 "items": [
-                    {"title": "Overview", "icon": "dashboard", "link": reverse_lazy("admin:index")},
+                    {"title": "Overview", "icon": "dashboard", "link": _at("admin:index")},
                     {
                         "title": "Jobs",
                         "icon": "play_circle",
-                        "link": reverse_lazy("admin:jobs_catalog"),
+                        "link": _at("admin:jobs_catalog"),
                         "permission": "admin_ext.frame.sidebar.may_see_jobs",
                         "active": "admin_ext.frame.sidebar.jobs_is_current",
                     },
                     {
                         "title": "Runs",
                         "icon": "list_alt",
-                        "link": reverse_lazy("admin:jobs_run_changelist"),
+                        "link": _at("admin:jobs_run_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "active": "admin_ext.frame.sidebar.runs_is_current",
                         "badge": "admin_ext.frame.sidebar.running_badge",
@@ -60,7 +65,7 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Failures",
                         "icon": "error",
-                        "link": reverse_lazy("admin:jobs_failuregroup_changelist"),
+                        "link": _at("admin:jobs_failuregroup_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "badge": "admin_ext.frame.sidebar.failures_badge",
                         "badge_variant": "danger",
@@ -68,13 +73,13 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Schedules",
                         "icon": "calendar_clock",
-                        "link": reverse_lazy("admin:django_celery_beat_periodictask_changelist"),
+                        "link": _at("admin:django_celery_beat_periodictask_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_schedules",
                     },
                     {
                         "title": "Facts set aside",
                         "icon": "sync_problem",
-                        "link": reverse_lazy("admin:jobs_facts_set_aside"),
+                        "link": _at("admin:jobs_facts_set_aside"),
                         "permission": "admin_ext.frame.sidebar.may_see_set_aside",
                         "active": "admin_ext.frame.sidebar.set_aside_is_current",
                         "badge": "admin_ext.frame.sidebar.set_aside_badge",
@@ -83,21 +88,21 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Queues",
                         "icon": "inbox",
-                        "link": reverse_lazy("admin:jobs_queues"),
+                        "link": _at("admin:jobs_queues"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "active": "admin_ext.frame.sidebar.queues_is_current",
                     },
                     {
                         "title": "Workers",
                         "icon": "memory",
-                        "link": reverse_lazy("admin:jobs_workers"),
+                        "link": _at("admin:jobs_workers"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "active": "admin_ext.frame.sidebar.workers_is_current",
                     },
                     {
                         "title": "Audit",
                         "icon": "receipt_long",
-                        "link": reverse_lazy("admin:jobs_auditevent_changelist"),
+                        "link": _at("admin:jobs_auditevent_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_audit",
                     },
                 ],
@@ -109,20 +114,20 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Stored results",
                         "icon": "data_object",
-                        "link": reverse_lazy("admin:django_celery_results_taskresult_changelist"),
+                        "link": _at("admin:django_celery_results_taskresult_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_results",
                         "active": "admin_ext.frame.sidebar.results_is_current",
                     },
                     {
                         "title": "Users",
                         "icon": "group",
-                        "link": reverse_lazy("admin:auth_user_changelist"),
+                        "link": _at("admin:auth_user_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_users",
                     },
                     {
                         "title": "Roles",
                         "icon": "badge",
-                        "link": reverse_lazy("admin:auth_group_changelist"),
+                        "link": _at("admin:auth_group_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_roles",
                     },
                 ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
-from django.urls import reverse
 
 from admin_ext.parts.access import RUN_JOB, VIEW_AUDIT, VIEW_RESULT, VIEW_RUN, may
+from admin_ext.parts.places import place
 from jobs.ledger.needing_action import badge_counts
 from jobs.ledger.verbs import REREAD_FACTS
 
@@ -72,11 +72,11 @@ def may_see_roles(request: HttpRequest) -> bool:
 
 
 def jobs_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_catalog"))
+    return request.path.startswith(place("admin:jobs_catalog"))
 
 
 def runs_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_run_changelist")) and not (
+    return request.path.startswith(place("admin:jobs_run_changelist")) and not (
         jobs_is_current(request)
         or set_aside_is_current(request)
         or queues_is_current(request)
@@ -85,15 +85,15 @@ def runs_is_current(request: HttpRequest) -> bool:
 
 
 def queues_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_queues"))
+    return request.path.startswith(place("admin:jobs_queues"))
 
 
 def workers_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_workers"))
+    return request.path.startswith(place("admin:jobs_workers"))
 
 
 def set_aside_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:jobs_facts_set_aside"))
+    return request.path.startswith(place("admin:jobs_facts_set_aside"))
 
 
 def set_aside_badge(request: HttpRequest) -> str:
@@ -103,7 +103,7 @@ def set_aside_badge(request: HttpRequest) -> str:
 
 
 def results_is_current(request: HttpRequest) -> bool:
-    return request.path.startswith(reverse("admin:app_list", args=["django_celery_results"]))
+    return request.path.startswith(place("admin:app_list", "django_celery_results"))
 
 
 def remember_running(request: HttpRequest, count: int) -> None:

@@ -19,7 +19,7 @@ from django.utils.text import capfirst
 from unfold.widgets import RADIO_CLASSES
 
 from admin_ext.form.clerk import Clerk
-from admin_ext.form.parameters import ParametersForm
+from admin_ext.form.parameters import ParametersForm, focus_first_wrong
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import VIEW_RUN, may, person
 from admin_ext.parts.keyset import link
@@ -128,6 +128,7 @@ class _Ask:
             fact = selection.changed_words(self.seen)
             return self._page(f"Nothing was started: {fact}. Look again and press the button once more.")
         if not self.form.is_valid():
+            self.form.refuse_others()
             return self._page(self.form.summary())
         try:
             return self._checked(self._sets(self.form.arguments()))
@@ -197,6 +198,8 @@ class _Ask:
 
     def _page(self, refusal: str = "", *, fresh: bool = False) -> HttpResponse:
         """The page, as it is at first or with what was typed; `fresh` gives it a new nonce."""
+        if refusal:
+            focus_first_wrong(self.form)
         job, selection, label = self.job, self.selection, settings.ENVIRONMENT_LABEL
         title, back = f"Run {job.title}", self.request.get_full_path()
         environment = f" in {label}" if label != "Local" or job.danger is Danger.DANGER else ""

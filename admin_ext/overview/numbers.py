@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from admin_ext.frame.machinery import RECORDER, Machinery
-from admin_ext.parts.chart import Spark
+from admin_ext.parts.chart import Spark, as_of
+from admin_ext.parts.remembered import Remembered, age
 from admin_ext.parts.words import capped, duration, plural
 from admin_ext.queues.lines import TOO_OLD
 from jobs.fleet.glance import Glance
@@ -17,6 +18,8 @@ from jobs.ledger.overview import Figures
 from .pictures import by_hour, longest_waits, slots_in_use
 
 UNKNOWN = "?"
+#: The pictures of what only Redis knows, as they were last drawn.
+_sparks: Remembered[Spark] = Remembered(2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def _longest_wait(figures: Figures, glance: Glance | None, cap: int) -> Number:
     href = reverse("admin:jobs_queues")
     recorded = f"{capped(figures.queued, cap)} queued as last recorded"
     if glance is None:
-        return Number("Longest wait now", UNKNOWN, "", f"unknown; {recorded}", href, stale=True)
+        return _away("Longest wait now", recorded, href)
     at, depths = glance.reading.at, glance.reading.queues.values()
     ready = sum(depth.ready for depth in depths)
     waits = f"{ready:,} {'waits' if ready == 1 else 'wait'} in all"
@@ -96,7 +99,7 @@ def _longest_wait(figures: Figures, glance: Glance | None, cap: int) -> Number:
     if worst is None or worst.oldest is None:
         words = f"{waits}, none tells since when" if ready else "read now"
         value = UNKNOWN if ready else "none"
-        spark = longest_waits(glance.series, "idle")
+        spark = _kept("Longest wait now", longest_waits(glance.series, "idle"))
         return Number("Longest wait now", value, "", words, href, stale=bool(ready), spark=spark)
     seconds = max(at - worst.oldest, 0.0)
     tone = "warn" if seconds > TOO_OLD else ""
@@ -104,7 +107,8 @@ def _longest_wait(figures: Figures, glance: Glance | None, cap: int) -> Number:
     if not value[:1].isdigit():
         value, unit = "0", "s"
     note = f"queue {worst.queue}; {waits}, read now"
-    return Number("Longest wait now", value, unit, note, href, tone, spark=longest_waits(glance.series, tone or "idle"))
+    spark = _kept("Longest wait now", longest_waits(glance.series, tone or "idle"))
+    return Number("Longest wait now", value, unit, note, href, tone, spark=spark)
 
 
 def _oldest(depth: Depth) -> float:
@@ -115,7 +119,7 @@ def _slots(figures: Figures, machinery: Machinery, glance: Glance | None, cap: i
     href, fleet = reverse("admin:jobs_workers"), machinery.fleet
     recorded = f"{capped(figures.running, cap)} running as last recorded"
     if not machinery.live or glance is None:
-        return Number("Slots in use", UNKNOWN, "", f"unknown; {recorded}", href, stale=True)
+        return _away("Slots in use", recorded, href)
     if not fleet.beacons:
         return Number("Slots in use", "none", "", f"no worker has been heard; {recorded}", href, "bad")
     gone = [one for one in glance.workers if one.condition == "gone"]
@@ -123,6 +127,17 @@ def _slots(figures: Figures, machinery: Machinery, glance: Glance | None, cap: i
     if gone:
         lost = sum(one.beacon.concurrency for one in gone)
         note += f"; {lost:,} more unknown"
-    return Number(
-        "Slots in use", f"{fleet.busy:,}", f"of {fleet.slots:,}", note, href, spark=slots_in_use(fleet.beacons)
-    )
+    spark = _kept("Slots in use", slots_in_use(fleet.beacons))
+    return Number("Slots in use", f"{fleet.busy:,}", f"of {fleet.slots:,}", note, href, spark=spark)
+
+
+def _kept(label: str, spark: Spark | None) -> Spark | None:
+    return _sparks.keep(spark, name=label) if spark else None
+
+
+def _away(label: str, recorded: str, href: str) -> Number:
+    """A number that only Redis knows, while it is away: what it was last is drawn in grey, with its age."""
+    before = _sparks.last(label)
+    drawn = f"; drawn as of {age(before.at)} ago" if before else ""
+    spark = as_of(before.value, before.at) if before else None
+    return Number(label, UNKNOWN, "", f"unknown; {recorded}{drawn}", href, stale=True, spark=spark)

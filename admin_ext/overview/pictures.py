@@ -12,7 +12,7 @@ from admin_ext.failures.numbers import Column, picture
 from admin_ext.parts.chart import Mark, Spark, line_spark
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.samples import Series
-from jobs.fleet.vitals import TREND_POINTS, read_trend
+from jobs.fleet.vitals import TREND_POINTS, read_busy
 from jobs.schedules.planned import Planned
 
 #: The picture of the next 24 hours has a bar for each half hour, so high in units of its own.
@@ -51,9 +51,9 @@ def slots_in_use(beacons: Sequence[Beacon]) -> Spark | None:
     """The slots in use of all workers that are alive, in each minute of the last hour."""
     used: list[float | None] = [None] * TREND_POINTS
     for beacon in beacons:
-        trend = read_trend(beacon.trend)[-TREND_POINTS:]
-        for place, point in enumerate(trend, start=TREND_POINTS - len(trend)):
-            used[place] = (used[place] or 0.0) + point.busy * beacon.concurrency
+        busy = read_busy(beacon.trend)[-TREND_POINTS:]
+        for place, share in enumerate(busy, start=TREND_POINTS - len(busy)):
+            used[place] = (used[place] or 0.0) + share / 100 * beacon.concurrency
     known = [one for one in used if one is not None]
     if len(known) < 2:
         return None

@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from jobs.ledger.audit import Actor
+from jobs.ledger.verbs import permission_words
 
 VIEW_RUN = "jobs.view_run"
 RUN_JOB = "jobs.run_job"
@@ -53,9 +54,10 @@ def refuse_unless(request: HttpRequest, permission: str, sentence: str) -> None:
 
 
 def needed_role(permission: str) -> str:
-    """`Needs the role Auditor`, from the roles that hold `app.codename`; the permission's own name when none does."""
+    """`Needs the role Auditor`, from the roles that hold `app.codename`; where none does, the permission in words."""
     app, _, codename = permission.partition(".")
     held = {"permissions__codename": codename, "permissions__content_type__app_label": app}
     roles = Group.objects.filter(**held).order_by("name").values_list("name", flat=True)[:3]
-    names = " or ".join(roles)
-    return f"Needs the role {names}" if names else f"Needs the permission {permission}"
+    if names := " or ".join(roles):
+        return f"Needs the role {names}"
+    return f"Needs the permission {permission_words(permission)}; ask an administrator"

@@ -1,14 +1,16 @@
-"""Pictures of a queue's past: points of SVG lines, made here so that pages need no script and no inline style."""
+"""Pictures of the past: points of SVG lines, made here so that pages need no script and no inline style."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import cast
 
 from django.utils import timezone
 
+from admin_ext.parts.remembered import last_read
 from jobs.fleet.samples import Point, Resolution, Series
 
 #: A small picture is so wide and high, in units of its own.
@@ -83,6 +85,8 @@ class Chart:
 
 def _pieces(values: Sequence[float | None]) -> list[list[tuple[int, float]]]:
     """The runs of known values, with their places. One missing place between two known ones is no gap."""
+    if None not in values:
+        return [list(enumerate(cast(Sequence[float], values)))] if values else []
     known = [
         value if value is not None or not 0 < i < len(values) - 1 else _between(values[i - 1], values[i + 1])
         for i, value in enumerate(values)
@@ -97,23 +101,22 @@ def _between(before: float | None, after: float | None) -> float | None:
 
 def _line(piece: list[tuple[int, float]], count: int, top: float, width: float, height: float) -> str:
     across = width / max(count - 1, 1)
-    points = [(i * across, height - value / top * height) for i, value in piece]
-    if len(points) == 1:
-        points.append((points[0][0] + across, points[0][1]))
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    if len(piece) == 1:
+        piece = [*piece, (piece[0][0] + 1, piece[0][1])]
+    return " ".join([f"{i * across:.1f},{height - value / top * height:.1f}" for i, value in piece])
 
 
-def _area(line: str, height: float) -> str:
+def area(line: str, height: float) -> str:
+    """What lies under the points of a line, as a polygon's points."""
     first, last = line.split(" ")[0].split(",")[0], line.split(" ")[-1].split(",")[0]
     return f"{first},{height} {line} {last},{height}"
 
 
-def spark(series: Series, tone: str) -> Spark | None:
-    """The small picture of what was ready; None where nothing was measured."""
-    values = [None if point is None else float(point.ready) for point in series]
-    known = [value for value in values if value is not None]
-    words = f"Ready in the last hour: at most {max(known):,.0f}, last {known[-1]:,.0f}" if known else ""
-    return line_spark(values, tone, words)
+def spark(ready: Sequence[int | None], tone: str) -> Spark | None:
+    """The small picture of what was ready in each minute of an hour; None where nothing was measured."""
+    known = [value for value in ready if value is not None]
+    words = f"Ready in the last hour: at most {max(known):,}, last {known[-1]:,}" if known else ""
+    return line_spark(ready, tone, words)
 
 
 def line_spark(values: Sequence[float | None], tone: str, words: str, *, most: float = 1.0) -> Spark | None:
@@ -122,16 +125,21 @@ def line_spark(values: Sequence[float | None], tone: str, words: str, *, most: f
     if not known:
         return None
     top, low = max([*known, most]), SPARK_HEIGHT - 4
-    lines = tuple(_line(piece, len(values), top * 1.1, SPARK_WIDTH - 4, low) for piece in _pieces(values))
+    lines = drawn(values, top * 1.1, SPARK_WIDTH - 4, low)
     last_x, last_y = lines[-1].split(" ")[-1].split(",")
     return Spark(
         lines=lines,
-        areas=tuple(_area(line, low) for line in lines),
+        areas=tuple(area(line, low) for line in lines),
         dot_x=last_x,
         dot_y=last_y,
         tone=tone,
         words=words,
     )
+
+
+def as_of(one: Spark, at: float) -> Spark:
+    """A small picture that was read at `at` (epoch seconds) and may have changed since: in grey, and it says so."""
+    return replace(one, tone="idle", words=f"{one.words}. {last_read(at)}")
 
 
 def chart(series: Series, resolution: Resolution, now: float) -> Chart | None:
@@ -145,15 +153,15 @@ def chart(series: Series, resolution: Resolution, now: float) -> Chart | None:
     left = [None if point is None else point.out_per_minute for point in points]
     top = _nice(max([value for values in (ready, arrived, left) for value in values if value is not None] + [1.0]))
     seconds = len(series) * resolution.step
-    drawn = _drawn(ready, top)
+    lines = drawn(ready, top, WIDTH, HEIGHT)
     peak = max(value for value in ready if value is not None)
     return Chart(
-        ready=drawn,
-        area=tuple(_area(line, HEIGHT) for line in drawn),
-        arrived=_drawn(arrived, top),
-        left=_drawn(left, top),
+        ready=lines,
+        area=tuple(area(line, HEIGHT) for line in lines),
+        arrived=drawn(arrived, top, WIDTH, HEIGHT),
+        left=drawn(left, top, WIDTH, HEIGHT),
         levels=tuple(Mark(f"{100 - part * 25}%", f"{top * part / 4:,.4g}") for part in range(5)),
-        moments=_moments(now, seconds),
+        moments=moments(now, seconds),
         rows=_rows(series, resolution, now),
         top=top,
         words=f"Ready messages over {_span(seconds)}: at most {peak:,.0f}.",
@@ -174,8 +182,9 @@ def _gathered(points: Sequence[Point | None]) -> Point | None:
     )
 
 
-def _drawn(values: list[float | None], top: float) -> tuple[str, ...]:
-    return tuple(_line(piece, len(values), top, WIDTH, HEIGHT) for piece in _pieces(values))
+def drawn(values: Sequence[float | None], top: float, width: float, height: float) -> tuple[str, ...]:
+    """The points of each piece of a line between gaps."""
+    return tuple(_line(piece, len(values), top, width, height) for piece in _pieces(values))
 
 
 def _nice(value: float) -> int:
@@ -192,7 +201,8 @@ def _span(seconds: int) -> str:
     return f"{seconds // 3600} h" if seconds <= 86_400 else f"{seconds // 86_400} d"
 
 
-def _moments(now: float, seconds: int) -> tuple[Mark, ...]:
+def moments(now: float, seconds: int) -> tuple[Mark, ...]:
+    """The marks below a chart of so many seconds that ends at `now`."""
     written: Callable[[datetime], str] = (
         (lambda at: f"{at:%H:%M}") if seconds <= 86_400 else (lambda at: f"{at:%a} {at.day}")
     )

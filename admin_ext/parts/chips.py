@@ -54,6 +54,9 @@ AUDIT: dict[str, Chip] = {
     AuditEvent.Outcome.DENIED: Chip("bad", "block", "Refused"),
 }
 
+#: Beside the state of a run that only tells what it would do.
+DRY_RUN = Chip("idle", "science", "Dry run")
+
 #: How much a job can harm; most can do none, and have no mark.
 DANGER: dict[str, Chip] = {
     Danger.CAUTION: Chip("caution", "warning", "Caution"),
@@ -70,6 +73,7 @@ QUEUE: dict[str, Chip] = {
     "flowing": Chip("ok", "check_circle", "Flowing"),
     "empty": Chip("idle", "inbox", "Empty"),
     "growing": Chip("warn", "trending_up", "Growing"),
+    "left": Chip("warn", "hourglass_empty", "Left behind"),
     "old": Chip("warn", "schedule", "Too old"),
     "alone": Chip("bad", "person_off", "Nobody consumes"),
     "unexpected": Chip("warn", "help", "Unexpected"),

@@ -6,15 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch
 from django.utils import timezone
 
 from jobs.ledger.durations import Usual
 from jobs.ledger.run_slices import RunLine
+from jobs.ledger.summary import DRY_RUN, told_dry
 from jobs.models import Run
 from jobs.states import State
 
 from .chips import Chip, run_chip
+from .places import place
 from .words import clock, duration
 
 #: A run that is less than this behind what is usual is not called late, however alike its job's runs are.
@@ -64,6 +66,10 @@ class Row:
     bar: Bar | None = None
     schedule_href: str = ""
 
+    @property
+    def worker(self) -> str:
+        return self.run.worker or "none"
+
 
 def rows(
     lines: tuple[RunLine, ...], usual: Mapping[str, Usual] | None = None, *, link_schedules: bool = False
@@ -80,6 +86,8 @@ def rows(
 
 def _row(line: RunLine, now: datetime, usual: Usual | None, link_schedules: bool) -> Row:
     trouble = trouble_line(line.run)
+    if trouble and told_dry(line.run):  # in the arguments it is said already
+        trouble = f"{DRY_RUN}: {trouble}"
     return Row(
         run=line.run,
         title=line.title,
@@ -161,6 +169,6 @@ def schedule_url(run: Run) -> str:
     if run.schedule_id is None:
         return ""
     try:
-        return reverse("admin:django_celery_beat_periodictask_change", args=[run.schedule_id])
+        return f"{place('admin:django_celery_beat_periodictask_changelist')}{run.schedule_id}/change/"
     except NoReverseMatch:
         return ""

@@ -10,6 +10,8 @@ from django.utils import timezone
 
 #: Longest text of one value on a page, in characters.
 LONGEST_VALUE = 2000
+#: A structure whose JSON is longer stands on many lines.
+ONE_LINE = 60
 
 
 def duration(seconds: float | None) -> str:
@@ -70,7 +72,7 @@ def exact(moment: datetime | None) -> str:
     if moment is None:
         return "unknown"
     local = timezone.localtime(moment)
-    return f"{local:%a} {local.day} {local:%b %Y, %H:%M:%S %Z}"
+    return local.strftime(f"%a {local.day} %b %Y, %H:%M:%S %Z")
 
 
 def file_size(count: int) -> str:
@@ -94,13 +96,15 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def value(thing: Any) -> str:
-    """One argument or result as staff read it; structures as JSON, cut at LONGEST_VALUE."""
+    """One argument or result as staff read it; structures as JSON, short ones in one line, cut at LONGEST_VALUE."""
     if thing is None:
         return "not given"
     if isinstance(thing, bool):
         return "yes" if thing else "no"
     if isinstance(thing, (dict, list, tuple)):
-        text = json.dumps(thing, ensure_ascii=False, indent=2, default=str)
+        text = json.dumps(thing, ensure_ascii=False, default=str)
+        if len(text) > ONE_LINE:
+            text = json.dumps(thing, ensure_ascii=False, indent=2, default=str)
     else:
         text = str(thing)
     if not text:

@@ -14,9 +14,8 @@ from kombu.utils import json as tagged_json
 
 from admin_ext.parts.chips import Chip
 from admin_ext.parts.words import duration, exact, file_size, plural
-from jobs.catalog.registry import find_job, job_title
-from jobs.errors import UnknownJob
-from jobs.ledger.redaction import HIDDEN, redact
+from jobs.catalog.registry import job_title
+from jobs.ledger.redaction import hide_call, redact
 
 from .listing import run_links, status_chip
 
@@ -90,27 +89,21 @@ def result_page(pk: int) -> ResultPage | None:
 
 def _arguments(result: Any) -> Text:
     """Both kinds as one structure; where the secrets in them cannot be told, nothing is shown."""
-    secrets, kept = _secrets(result.task_name), {}
+    kept = {}
     for words, text in (("positional", result.task_args_text), ("named", result.task_kwargs_text)):
         try:
             value = tagged_json.loads(text) if text else None
         except ValueError:
             value = text
-        if isinstance(value, str) or (secrets and isinstance(value, list) and value):
+        if isinstance(value, str):
             return Text(note="They are kept in a form in which secrets cannot be told; the run's page has them.")
-        if isinstance(value, dict):
-            value = {name: HIDDEN if name in secrets else told for name, told in value.items()}
+        if isinstance(value, list):
+            value = hide_call(result.task_name or "", value, {})[0]
+        elif isinstance(value, dict):
+            value = hide_call(result.task_name or "", [], value)[1]
         if value:
             kept[words] = value
     return _shown(kept) if kept else Text(note="None are kept.")
-
-
-def _secrets(task_name: str | None) -> frozenset[str]:
-    try:
-        job = find_job(task_name or "")
-    except UnknownJob:
-        return frozenset()
-    return frozenset(job.parameters.secrets) if job.parameters else frozenset()
 
 
 def _pretty(text: str, size: int | None, content_type: str) -> Text:

@@ -66,7 +66,8 @@ def what_changed(run: Run, job: Job | None) -> Changed | None:
         return None
     then = last_success(run)
     if then is None:
-        none = f"None of the {LOOKED_THROUGH:,} runs of this job before it succeeded, or it had never run before."
+        far = f"as far as the last {LOOKED_THROUGH:,} tell"
+        none = f"Nothing to compare it with: no run of this job before it succeeded, {far}."
         return Changed(None, (), "", "", compare_address(run), none)
     pairs = compare(then, run, job)
     differing = [_line(pair, LONGEST) for pair in pairs if pair.differs]
@@ -130,6 +131,7 @@ class CompareView(UnfoldModelAdminViewMixin, TemplateView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         run, other = kwargs["run"], kwargs["other"]
         title = job_title(run.task_name)
+        self.title = f"Compare {title} {run.short_id}"
         context: dict[str, Any] = {
             "crumbs": [
                 ("Runs", reverse("admin:jobs_run_changelist")),

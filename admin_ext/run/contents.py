@@ -12,11 +12,14 @@ from django.utils import timezone
 from admin_ext.acts.cancel_facts import cancel_words
 from admin_ext.acts.retry_facts import marks
 from admin_ext.audit.sentences import sentences
+from admin_ext.frame.machinery import read_machinery
 from admin_ext.objects.links import object_links
 from admin_ext.parts.access import VIEW_SCHEDULE, may
 from admin_ext.parts.addresses import verb_links
+from admin_ext.parts.chips import DRY_RUN
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import plural
+from jobs.ledger.dry_runs import is_dry_run
 from jobs.ledger.durations import usual
 from jobs.ledger.family import family
 from jobs.ledger.live import live_of
@@ -64,8 +67,9 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         + link(tab=tab.value, state=run.state, **own_query)
         if run.is_active
         else "",
+        "dry_run": DRY_RUN if is_dry_run(run, page.job) else None,
         "verbs": verb_links(request, run, page.job),
-        "notices": (*([why] if (why := why_waiting(request, run)) else []), *notices(page), *_cancelled(run)),
+        "notices": (*([why] if (why := why_waiting(request, run)) else []), *notices(page), *_cancelled(request, run)),
         "marks": marks(page),
         "schedule_href": _schedule_href(request, run),
         "older": _run_address(page.older),
@@ -79,8 +83,8 @@ def _turned(request: HttpRequest, run: Run) -> bool:
     return request.GET.get("state", run.state) != run.state
 
 
-def _cancelled(run: Run) -> tuple[Notice, ...]:
-    fact, text = cancel_words(run, timezone.now())
+def _cancelled(request: HttpRequest, run: Run) -> tuple[Notice, ...]:
+    fact, text = cancel_words(run, read_machinery(request).fleet, timezone.now())
     return (Notice("idle", "pending" if run.is_active else "do_not_disturb_on", fact, text),) if fact else ()
 
 

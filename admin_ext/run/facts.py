@@ -117,7 +117,9 @@ def notices(page: RunPage) -> tuple[Notice, ...]:
             else "Look at what it should have done before you run it again."
         )
         why = f" ({run.state_note})" if run.state_note else ""
-        found.append(Notice("warn", "sensors_off", f"Its worker vanished{why}; it may have partly run.", again))
+        declared = run.state_note.startswith("declared")
+        words = f"D{run.state_note[1:]}" if declared else f"Its worker vanished{why}"
+        found.append(Notice("warn", "sensors_off", f"{words}; it may have partly run.", again))
     elif run.state_note:
         found.append(Notice("idle", "info", f"{run.state_note[:1].upper()}{run.state_note[1:]}.", ""))
     if run.state == State.RETRYING:

@@ -41,7 +41,8 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         task_id = unquote(kwargs["object_id"])
-        page = run_page(task_id, running_cap=BADGE_CAP)
+        tab = Tab.of(request.GET.get("tab", ""))
+        page = run_page(task_id, running_cap=BADGE_CAP, ended=tab is Tab.OVERVIEW)
         if page is None:
             messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
             return redirect("admin:jobs_run_changelist")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -28,6 +28,8 @@ from .facts import Notice
 
 #: A run that began so lately may not be in any beacon yet, in seconds.
 _JUST_BEGUN = 10
+#: A message that was published so long ago is missed where it is nowhere, in seconds.
+_MISSED_AFTER = 60
 _WAITS = frozenset({State.WAITING, State.ACCEPTED, State.QUEUED, State.RETRYING})
 
 
@@ -88,11 +90,14 @@ def _in_queue(run: Run, machinery: Machinery) -> Notice | None:
     if seen is None:
         fact = f"It is in the queue {run.queue}; how far is not known: Redis does not answer."
         return Notice("warn", "question_mark", fact, "", queue_href(run.queue), "See the queue")
+    if gone := _message_gone(run, seen, machinery):
+        return gone
     takes = [judge(beacon, fleet.read_at, seen.reading) for beacon in fleet.beacons if run.queue in beacon.queues]
     if run.state == State.RETRYING:  # another sentence says that it is tried again
         return _nobody(run, seen, fleet.read_at) if not takes else _all_stuck(run, takes)
     return (
         _held_by_worker(run, fleet.beacons)
+        or _received(run, seen)
         or (None if takes else _nobody(run, seen, fleet.read_at))
         or _all_stuck(run, takes)
         or _behind(run, takes, seen)
@@ -110,6 +115,49 @@ def _held_by_worker(run: Run, beacons: Sequence[Beacon]) -> Notice | None:
         return Notice("warn", "memory", fact, text, worker_href(holder.worker), "See what it runs")
     fact = f"{holder.worker} has received it and begins at once, or at the time that its publisher asked for."
     return Notice("idle", "memory", fact, "", worker_href(holder.worker), "See the worker")
+
+
+def _message_gone(run: Run, seen: Seen, machinery: Machinery) -> Notice | None:
+    """Its message is nowhere in Redis, for longer than a worker and the recorder need to tell what became of it."""
+    position, reading = seen.position, seen.reading
+    looked_everywhere = position.whole and reading.whole and not position.found
+    listed = any(run.task_id in beacon.running for beacon in machinery.fleet.beacons)
+    since = run.published_at or run.accepted_at
+    if not looked_everywhere or listed or run.task_id in reading.received.unnamed:
+        return None
+    if since is None or (timezone.now() - since).total_seconds() < _MISSED_AFTER:
+        return None
+    # One that a worker took since its last beat is told of by nobody yet.
+    taken = any(run.queue in beacon.queues for beacon in machinery.fleet.beacons)
+    causes = "Redis lost it, somebody removed it, or a worker that is gone had it"
+    fact = f"Its message is no longer in the queue: {'a worker has just taken it, ' if taken else ''}{causes}."
+    if not machinery.alive(RECORDER):
+        text = "Or it has run: no recorder is alive, which would know."
+        return Notice("warn", "question_mark", fact, text, reverse("admin:index"), "See the machinery")
+    if run.guaranteed:
+        return Notice("warn", "help", fact, "The recorder publishes it again by itself.", queue_href(run.queue), "See")
+    text = "Nobody publishes it again. If this stays, cancel it, or start it anew."
+    return Notice("bad", "unknown_document", fact, text, queue_href(run.queue), "See the queue")
+
+
+def _received(run: Run, seen: Seen) -> Notice | None:
+    """A worker had received its message, and no living one names it."""
+    one = seen.reading.received.unnamed.get(run.task_id)
+    if one is None:
+        return None
+    if not one.missed:
+        fact = "A worker has just received it, and begins at once, or at the time that its publisher asked for."
+        return Notice("idle", "memory", fact, "", queue_href(run.queue), "See the queue")
+    back = datetime.fromtimestamp(one.back, UTC)
+    when = f"from {exact(back)} on" if one.back > seen.reading.at else "once a worker looks"
+    again = " The recorder publishes it again before." if run.guaranteed else ""
+    if one.certain:
+        fact = "The worker that had received it is gone, or has lost its connection; nobody has it now."
+        text = f"Redis gives it to another worker {when}.{again}"
+        return Notice("warn", "hourglass_empty", fact, text, queue_href(run.queue), "See the queue")
+    fact = "A worker holds it until the time that its publisher asked for, or one that is gone had it."
+    text = f"In that case Redis gives it to another worker {when}.{again}"
+    return Notice("idle", "hourglass_empty", fact, text, queue_href(run.queue), "See the queue")
 
 
 def _nobody(run: Run, seen: Seen, now: float) -> Notice:

@@ -22,9 +22,10 @@ from .choices import PRESETS, SOURCES, Named
 
 SHORTEST_ID, SHORTEST_WORDS = 4, 3
 #: The parameters of the address, in the order in which it is written.
-NAMES = ("q", "state", "job", "queue", "worker", "schedule", "by", "source", "group", "since", "until")
+NAMES = ("q", "state", "job", "queue", "worker", "schedule", "by", "source", "group", "batch", "since", "until")
 #: Digits and the letters a to f, some of each: how the id of a run begins.
 _LIKE_AN_ID = re.compile(r"(?=[^g-z]*[0-9])(?=[^g-z]*[a-f])[0-9a-f][0-9a-f-]{3,35}")
+_BATCH = re.compile(r"(?:[0-9A-Za-z:-]{1,100})?")
 _ID = "id:"
 _LENGTHS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 _YEARS = range(1971, 9999)
@@ -47,6 +48,7 @@ class Asked:
     by: str = ""
     source: str = ""
     group: str = ""
+    batch: str = ""
     since: str = ""
     until: str = ""
     problems: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,7 @@ class Asked:
             "schedule": "" if _is_row_id(asked.schedule) else "A schedule is asked for by its number.",
             "by": "" if asked.by == "me" or _is_row_id(asked.by) else "by=me shows your own runs, a number a person's.",
             "group": "" if _is_row_id(asked.group) else "A group of failures is asked for by its number.",
+            "batch": "" if _BATCH.fullmatch(asked.batch) else "No runs were started together under that name.",
             "source": "" if asked.source in ("", *Source) else f"“{asked.source}” starts no runs here.",
             "since": _wrong_time(asked.since),
             "until": "Give a date and a clock time." if asked.until in PRESETS else _wrong_time(asked.until),
@@ -115,6 +118,7 @@ class Asked:
             worker=self.worker,
             schedule_id=_number(self.schedule),
             failure_group_id=_number(self.group),
+            batch=self.batch,
             source=Source(self.source) if self.source else None,
             since=self._since(timezone.now()) if self.since else None,
             until=_time(self.until) if self.until else None,
@@ -146,6 +150,7 @@ class Asked:
             ("by", "by me" if self.by == "me" else f"by {_name(named.people, self.by)}" if self.by else ""),
             ("source", f"started by: {SOURCES.get(self.source, self.source)}" if self.source else ""),
             ("group", f"failure group {self.group}" if self.group else ""),
+            ("batch", "started together" if self.batch else ""),
             ("since", self._time_words("since", self.since) if self.since else ""),
             ("until", self._time_words("until", self.until) if self.until else ""),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from functools import cache, lru_cache
 from typing import Any
@@ -9,11 +10,12 @@ from typing import Any
 from django import template
 from django.contrib.admin.utils import quote
 from django.template import RequestContext
-from django.urls import get_script_prefix, reverse
-from django.utils.html import format_html
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 
 from admin_ext.parts import chips, words
 from admin_ext.parts.origin import Origin, origin_of
+from admin_ext.parts.places import place
 from admin_ext.parts.rows import Row
 from jobs.catalog.registry import Job
 from jobs.models import Run, RunFile
@@ -77,6 +79,13 @@ def icon(name: str, tone: str = "", label: str = "") -> str:
         shown = '<span class="material-symbols-outlined oc-icon{}" role="img" aria-label="{}">{}</span>'
         return format_html(shown, tinted, label, name)
     return format_html('<span class="material-symbols-outlined oc-icon{}" aria-hidden="true">{}</span>', tinted, name)
+
+
+@register.simple_tag
+def options(offered: Iterable[tuple[str, str]], chosen: str) -> str:
+    """What a select offers, value and words of each."""
+    each = ((value, " selected" if value == chosen else "", shown) for value, shown in offered)
+    return format_html_join("", '<option value="{}"{}>{}</option>', each)
 
 
 @register.simple_tag
@@ -146,16 +155,42 @@ def now_took(row: Row) -> str:
     )
 
 
+_ROW = """<tr class="oc-row{}">
+<td data-c="state">{}</td>
+<td data-c="job"><a class="oc-subject" href="{}">{}</a>{}</td>
+<td data-c="by">{}</td>
+<td data-c="when" class="oc-num">{}</td>
+<td data-c="wait" class="oc-num">{}</td>
+<td data-c="took">{}</td>
+<td data-c="worker"><span class="oc-cut" title="{}">{}</span></td>
+</tr>
+"""
+
+
+@register.simple_tag(takes_context=True)
+def run_row(context: RequestContext, row: Row) -> str:
+    """One run in the table of `parts/run_rows.html`."""
+    trouble = row.chip.tone
+    line = '<span class="oc-second{}">{}</span>'
+    by = started_by(context, row.run)
+    return format_html(
+        _ROW,
+        f" oc-row--{trouble}" if row.chip.is_trouble else "",
+        chip(row.chip),
+        *(run_url(row.run), row.title),
+        format_html(line, f" oc-text--{trouble}" if row.trouble else "", row.line) if row.line else "",
+        format_html('<a class="oc-by__link" href="{}">{}</a>', row.schedule_href, by) if row.schedule_href else by,
+        moment(row.run.accepted_at, "clock"),
+        row.wait,
+        took(row),
+        *(row.worker, row.worker),
+    )
+
+
 @register.simple_tag
 def run_url(run: Run) -> str:
     """The address of the run's page."""
-    return f"{_runs(get_script_prefix())}{quote(run.task_id)}/change/"
-
-
-@cache
-def _runs(prefix: str) -> str:
-    """The address of the runs list, which begins that of each run; looked up once for each place that Django serves."""
-    return reverse("admin:jobs_run_changelist")
+    return f"{place('admin:jobs_run_changelist')}{quote(run.task_id)}/change/"
 
 
 @register.simple_tag

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,16 +15,20 @@ from django.db.models import Q, QuerySet
 
 from jobs.ledger.needing_action import is_awake
 from jobs.models import FailureCount, FailureGroup, Run
+from jobs.states import State as RunState
 
 from .record import hour_of
 
+Sql = tuple[str, tuple[Any, ...]]
 State = FailureGroup.State
+_RUNNING = "running"
 #: So many groups of a tab are read and put in order; of more, those that failed last.
 MOST_READ = 300
 #: Counting stops here, of groups and of runs in the last hour.
 CAP = 1_000
 WEEK = timedelta(days=7)
 HOURS = 7 * 24
+HOUR = timedelta(hours=1)
 #: The small picture of seven days has a bar for so many hours.
 BAR_HOURS = 6
 #: Escalating: so many in the last hour, and so many times the usual hour.
@@ -93,27 +97,32 @@ class GroupSlice:
 
     Attributes:
         counts: how many groups each tab has, counted up to one more than CAP.
+        running: how many runs are running, for the badge, counted up to one more than CAP.
         matching: how many were read; `more` says that there are others, which failed longer ago.
     """
 
     lines: tuple[GroupLine, ...]
     counts: dict[View, int]
+    running: int
     matching: int
     more: bool
 
 
 def group_slice(view: View, *, number: int, per_page: int, now: datetime) -> GroupSlice:
-    """The page `number`, counted from 0, of a tab: what matters most first, then what failed last. Four statements."""
+    """The page `number`, counted from 0, of a tab: what matters most first, then what failed last. Three statements."""
     groups = list(FailureGroup.objects.filter(_of(view, now)).order_by("-last_seen", "-id")[: MOST_READ + 1])
     more = len(groups) > MOST_READ
     groups = groups[:MOST_READ]
     groups.sort(key=lambda group: _first(group, now))
     shown = groups[number * per_page : (number + 1) * per_page]
-    found = paces([group.pk for group in shown], now)
+    pks = [group.pk for group in shown]
+    numbers = _numbers([*_last_hour(pks, now), *_tab_counts(now), _running()])
+    found = _paces(pks, numbers, now)
     lines = [GroupLine(group, status_of(group, found[group.pk], now), found[group.pk]) for group in shown]
     order = list(Status)
     lines.sort(key=lambda line: order.index(line.status))
-    return GroupSlice(tuple(lines), tab_counts(now), len(groups), more)
+    counts = {view: numbers[view.value] for view in View}
+    return GroupSlice(tuple(lines), counts, numbers[_RUNNING], len(groups), more)
 
 
 def status_of(group: FailureGroup, pace: Pace, now: datetime) -> Status:
@@ -135,12 +144,13 @@ def _sleeps(group: FailureGroup, now: datetime) -> bool:
     return group.state == State.SNOOZED and group.snoozed_until is not None and group.snoozed_until > now
 
 
-def tab_counts(now: datetime) -> dict[View, int]:
-    """How many groups each tab has. One statement."""
-    parts = [_counted(view, FailureGroup.objects.filter(_of(view, now))) for view in View]
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(sql for sql, _ in parts), [value for _, values in parts for value in values])
-        return {View(name): int(number) for name, number in cursor.fetchall()}
+def _tab_counts(now: datetime) -> list[Sql]:
+    """How many groups each tab has."""
+    return [_counted(view.value, FailureGroup.objects.filter(_of(view, now)).order_by()) for view in View]
+
+
+def _running() -> Sql:
+    return _counted(_RUNNING, Run.objects.filter(state=RunState.RUNNING).order_by())
 
 
 def last_failed() -> FailureGroup | None:
@@ -156,11 +166,12 @@ def next_awake(now: datetime) -> datetime | None:
 
 def paces(pks: Sequence[int], now: datetime) -> dict[int, Pace]:
     """How often each of these groups fails. Two statements, none where there are no groups."""
-    if not pks:
-        return {}
+    return _paces(pks, _numbers(_last_hour(pks, now)), now) if pks else {}
+
+
+def _paces(pks: Sequence[int], numbers: Mapping[str, int], now: datetime) -> dict[int, Pace]:
     hours = _hours(pks, now)
-    last = _last_hour(pks, now)
-    return {pk: _pace(last.get(pk, 0), hours[pk], now) for pk in pks}
+    return {pk: _pace(numbers[str(pk)], hours[pk], now) for pk in pks}
 
 
 def pace_of(pk: int, last_hour: int, now: datetime) -> Pace:
@@ -174,6 +185,8 @@ def in_last_hour(now: datetime) -> QuerySet[Run]:
 
 
 def _hours(pks: Sequence[int], now: datetime) -> dict[int, Counter[datetime]]:
+    if not pks:
+        return {}
     hours: dict[int, Counter[datetime]] = {pk: Counter() for pk in pks}
     rows = FailureCount.objects.filter(group_id__in=pks, hour__gte=hour_of(now - WEEK))
     for pk, hour, n in rows.values_list("group_id", "hour", "n"):
@@ -182,29 +195,30 @@ def _hours(pks: Sequence[int], now: datetime) -> dict[int, Counter[datetime]]:
 
 
 def _pace(last_hour: int, hours: Counter[datetime], now: datetime) -> Pace:
-    day, week = hour_of(now - timedelta(days=1)), hour_of(now - WEEK)
-    each = tuple(max(hours[hour_of(now) - timedelta(hours=back)], 0) for back in reversed(range(HOURS)))
+    day, week, this = hour_of(now - timedelta(days=1)), hour_of(now - WEEK), hour_of(now)
+    each = [0] * HOURS
+    for hour, n in hours.items():
+        # Few of a group's hours have a failure: those are placed, and the empty ones are not asked for.
+        if 0 <= (back := (this - hour) // HOUR) < HOURS:
+            each[HOURS - 1 - back] = max(n, 0)
     return Pace(
         last_hour=last_hour,
         day=sum(n for hour, n in hours.items() if hour >= day),
         week=sum(hours.values()),
         day_since=day,
         week_since=week,
-        hours=each,
+        hours=tuple(each),
         escalates=last_hour >= MANY and last_hour > TIMES * median(each),
     )
 
 
-def _last_hour(pks: Sequence[int], now: datetime) -> dict[int, int]:
-    """Exact, unlike the counts by the clock's hours; each look-up ends at CAP."""
-    parts = []
-    for pk in pks:
-        runs = in_last_hour(now).filter(failure_group_id=pk)
-        sql, values = runs.values("pk")[: CAP + 1].query.sql_with_params()
-        parts.append((f"SELECT %s AS pk, COUNT(*) AS number FROM ({sql}) counted", (pk, *values)))  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.execute(" UNION ALL ".join(sql for sql, _ in parts), [value for _, values in parts for value in values])
-        return {int(pk): int(number) for pk, number in cursor.fetchall()}
+def _last_hour(pks: Sequence[int], now: datetime) -> list[Sql]:
+    """Of each group, by its row's number; exact, unlike the counts by the clock's hours. Each look-up ends at CAP."""
+    if not pks:
+        return []
+    # Put into SQL once and said anew for each group: fifty querysets take longer than the database.
+    sql, (_, since, _) = _counted("", in_last_hour(now).filter(failure_group_id=pks[0]))
+    return [(sql, (str(pk), since, pk)) for pk in pks]
 
 
 def _of(view: View, now: datetime) -> Q:
@@ -217,9 +231,16 @@ def _of(view: View, now: datetime) -> Q:
     }[view]
 
 
-def _counted(view: View, groups: QuerySet[FailureGroup]) -> tuple[str, tuple[Any, ...]]:
-    sql, values = groups.order_by().values("pk")[: CAP + 1].query.sql_with_params()
-    return f"SELECT %s AS name, COUNT(*) AS number FROM ({sql}) counted", (view.value, *values)  # noqa: S608 - from the ORM
+def _counted(name: str, rows: QuerySet[Any]) -> Sql:
+    """One row: how many there are; one more than CAP means "more than that"."""
+    sql, values = rows.values("pk")[: CAP + 1].query.sql_with_params()
+    return f"SELECT %s AS name, COUNT(*) AS number FROM ({sql}) counted", (name, *values)  # noqa: S608 - from the ORM
+
+
+def _numbers(parts: Sequence[Sql]) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(" UNION ALL ".join(sql for sql, _ in parts), [value for _, values in parts for value in values])
+        return {name: int(number) for name, number in cursor.fetchall()}
 
 
 def _first(group: FailureGroup, now: datetime) -> tuple[int, float]:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Case, F, OuterRef, TextField, Value, When
-from django.db.models.functions import Length
+from django.db.models import Case, CharField, Exists, F, OuterRef, TextField, Value, When
+from django.db.models.functions import Cast, Length
 
 from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
 from jobs.ledger.needing_action import needing_action
 from jobs.ledger.nested import CountOf
-from jobs.ledger.shown_arguments import raw_arguments
+from jobs.ledger.shown_arguments import without_secrets
+from jobs.ledger.verbs import RETRY_RUN
 from jobs.models import Attempt, AuditEvent, FailureGroup, FailureNote, Run
 from jobs.states import State
 
@@ -30,6 +30,8 @@ SHARE = 0.2
 #: Longer arguments are left out of it, and so are longer values.
 LONGEST_ARGUMENTS, LONGEST_VALUE = 10_000, 80
 SHOWN = 6
+#: What is read of 200 runs: what they are compared by, and what the page says of the newest.
+READ = ("task_id", "worker", "release", "arguments_exact", "error_type", "error_message")
 NOTES_SHOWN = EVENTS_SHOWN = 50
 HOURS_SHOWN = 48
 
@@ -64,6 +66,7 @@ class GroupPage:
     Attributes:
         job: None where the catalogue has it no more.
         needing_action, running: for the badges, counted up to one more than CAP.
+        was_retried: somebody has retried its runs in one act.
     """
 
     group: FailureGroup
@@ -73,6 +76,7 @@ class GroupPage:
     pace: Pace
     needing_action: int
     running: int
+    was_retried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class WhatHappened:
     """The first tab.
 
     Attributes:
-        run: its newest failed run; None where that was pruned.
+        run: its newest failed run, with the columns READ; None where that was pruned.
         attempt: how that run ended; None where no attempt of it is kept.
         hours: failures in each of the last HOURS_SHOWN hours, oldest first.
     """
@@ -95,10 +99,13 @@ class WhatHappened:
 def group_page(pk: int, now: datetime) -> GroupPage | None:
     """The group; None where there is none. Two statements."""
     running = Run.objects.filter(state=State.RUNNING).order_by()
+    its_id = Cast(OuterRef("pk"), CharField())
+    retries = AuditEvent.objects.filter(object_type="failure", object_id=its_id, verb=RETRY_RUN.name)
     counted = FailureGroup.objects.annotate(
         needing=CountOf(needing_action(now).values("pk")[: CAP + 1]),
         running_now=CountOf(running.values("pk")[: CAP + 1]),
         last_hour=CountOf(in_last_hour(now).filter(failure_group=OuterRef("pk")).values("pk")[: CAP + 1]),
+        was_retried=Exists(retries.order_by()),
     )
     group: Any = counted.filter(pk=pk).first()
     if group is None:
@@ -116,6 +123,7 @@ def group_page(pk: int, now: datetime) -> GroupPage | None:
         pace=pace,
         needing_action=group.needing,
         running=group.running_now,
+        was_retried=group.was_retried,
     )
 
 
@@ -163,13 +171,13 @@ def _top(key: str, label: str, counter: Counter[str], of: int) -> Shared | None:
 
 
 def _newest(group: FailureGroup) -> list[Run]:
-    """The newest failed runs, without arguments that are too long to compare."""
+    """The newest failed runs with the columns READ, without arguments that are too long to compare."""
     short = Case(
         When(short__lte=LONGEST_ARGUMENTS, then=F("arguments")),
         default=Value(""),
         output_field=TextField(),
     )
-    runs = Run.objects.filter(failure_group=group).order_by("-accepted_at", "-id").defer("arguments", "progress")
+    runs = Run.objects.filter(failure_group=group).order_by("-accepted_at", "-id").only(*READ)
     return list(runs.annotate(short=Length("arguments")).annotate(compared=short)[:LOOKED_AT])
 
 
@@ -179,7 +187,7 @@ def _arguments(run: Run, job: Job | None) -> list[tuple[str, str]]:
     if not text or not run.arguments_exact:
         return []
     try:
-        args, kwargs = json.loads(raw_arguments(Run(arguments=text), job))
+        args, kwargs = without_secrets(text, job)
     except (ValueError, TypeError):
         return []
     given = [(f"Argument {number}", value) for number, value in enumerate(args, 1)] + list(kwargs.items())

@@ -22,6 +22,16 @@ FRESH = timedelta(minutes=30)
 _NEWEST, _READ = 500, 50
 
 
+def is_dry_run(run: Run, job: Job | None) -> bool:
+    """Whether its arguments make the run tell only what it would do."""
+    if job is None or job.parameters is None or not job.dry_run:
+        return False
+    try:
+        return job.parameters.bind(*decode(run.arguments)).get(job.dry_run) is True
+    except InvalidArguments:
+        return False
+
+
 def fresh_dry_run(job: Job, values: Mapping[str, Any]) -> Run | None:
     """The newest dry run of `job` with these values, by anyone, that succeeded within FRESH.
 

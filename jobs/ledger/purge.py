@@ -11,9 +11,10 @@ from django.db import DatabaseError
 from django.db.models.functions import Now
 
 from jobs.errors import JobsError
+from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis, RedisError, steady_client
 from jobs.fleet.messages import Waiting
-from jobs.fleet.removal import Removal
+from jobs.fleet.removal import Removal, is_queue
 from jobs.models import Run
 from jobs.pipeline.facts import Fact, Kind, append
 from jobs.states import CLAIMABLE, State
@@ -27,6 +28,10 @@ MOST_PURGED = 20_000
 
 class NotConfirmed(JobsError):
     """The name that was typed is not that of the queue, or no reason was given."""
+
+
+class NotAQueue(JobsError):
+    """No setting, no worker and no binding names a queue of this name: another application's list, or none."""
 
 
 class PurgeStopped(JobsError):
@@ -63,6 +68,7 @@ def purge_queue(queue: str, *, typed: str, actor: Actor, reason: str) -> Purged:
     Raises:
         NotPermitted: the actor may not remove messages.
         NotConfirmed: `typed` is not the queue's name, or there is no reason.
+        NotAQueue: nothing that the console knows calls this a queue.
         PurgeStopped: Redis or the database failed on the way.
     """
     subject = Subject("queue", queue[:255], queue)
@@ -71,6 +77,11 @@ def purge_queue(queue: str, *, typed: str, actor: Actor, reason: str) -> Purged:
         raise NotConfirmed(f"Nothing was removed: type {queue} to confirm.")
     if not reason:
         raise NotConfirmed("Nothing was removed: say why. The reason stands in the audit trail.")
+    known = ask(lambda redis: is_queue(redis, queue))
+    if known is None:
+        raise PurgeStopped("Nothing was removed: Redis does not answer.")
+    if not known:
+        raise NotAQueue("Nothing was removed: no setting, no worker and no message names a queue of this name.")
     client, done = steady_client(), Purged()
     removal = Removal(client, queue)
     try:

@@ -23,6 +23,7 @@ from django.db.models import CASCADE, Q, QuerySet
 from django.utils import timezone
 
 from jobs.models import Run, RunFile
+from jobs.pipeline.cancelled import Cancelled, check_cancelled
 from jobs.pipeline.stored import forget_old_groups, forget_orphans, forget_results
 from jobs.states import FINISHED, State
 from jobs.storage import console_storage
@@ -72,11 +73,21 @@ def prune(actor: Actor, *, keeping: Keeping | None = None, deadline: float | Non
 
     Raises:
         NotPermitted: the actor may not; nothing was removed.
+        Cancelled: a person stops the run that prunes; what was removed until then is in the trail.
     """
     require(PRUNE, actor, HISTORY)
     keeping = keeping or settings.RETENTION
     work = _Work(deadline)
-    now = timezone.now()
+    try:
+        _remove_all(work, keeping, timezone.now())
+    except Cancelled:
+        _tell(actor, work.done)
+        raise
+    _tell(actor, work.done)
+    return work.done
+
+
+def _remove_all(work: _Work, keeping: Keeping, now: datetime) -> None:
     for runs in _expired(keeping, now):
         work.remove(runs)
     if keeping.runs is not None:
@@ -84,12 +95,13 @@ def prune(actor: Actor, *, keeping: Keeping | None = None, deadline: float | Non
     if keeping.longest is not None:
         forget_old_groups(now - keeping.longest)
     forget_failures(now, keeping.longest)
-    done = work.done
+
+
+def _tell(actor: Actor, done: Pruned) -> None:
     if done.runs or done.results:
         counts = {state.value: number for state, number in sorted(done.runs.items())}
         logger.info("Pruned: %s; %s other results, %s files.", counts or "no runs", done.results, done.files)
         record(PRUNE.name, actor, HISTORY, details={"runs": counts, "results": done.results, "files": done.files})
-    return done
 
 
 def expired_counts(*, keeping: Keeping | None = None) -> Counter[State]:
@@ -155,6 +167,7 @@ class _Work:
                 return
 
     def _may_go_on(self) -> bool:
+        check_cancelled()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self.done.finished = False
         return self.done.finished

@@ -59,7 +59,7 @@ def run_counts(
     """
     narrowed = query.without_state()
     # The newest runs did not fill the page, so that the index of words was asked.
-    by_words = bool(query.words) and not query.id_prefix
+    by_words = bool(query.words) and not query.id_prefix and not query.batch
     by_index = by_words and shown is not None and shown.cut_short and search_is_indexed()
     parts = [_capped(RunQuery(state=State.RUNNING), cap, _RUNNING, "")]
     pool, counted = None, False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Case, Exists, F, Max, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
+from django.db.models import Case, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
@@ -53,6 +53,7 @@ class RunPage:
         older, newer: ids of this task's runs before and after this one; "" where there is none.
         objects: the first OBJECTS_SHOWN of what it is about; `more_objects` counts the others.
         based_on: None where the form was not filled from another run.
+        last_attempt: the last that did not succeed, where that was asked for; None where none is kept.
         retry: the newest run by which staff retried it, with what a mark says of it: who, when, its state.
         running, needing_action: runs and groups of failures, counted up to one more than was asked for.
     """
@@ -70,17 +71,19 @@ class RunPage:
     based_on: BasedOn | None
     running: int
     needing_action: int
+    last_attempt: Attempt | None = None
     retry: Run | None = None
 
 
-def run_page(task_id: str, *, running_cap: int = 0) -> RunPage | None:
+def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True) -> RunPage | None:
     """The run `task_id` with what stands beside it; None when there is no such run. One query.
 
     Args:
         running_cap: also count what the badges tell, up to one more than this.
+        ended: also read the last attempt, which `outcome` tells of.
     """
     base = Run.objects.filter(task_id=task_id).values("based_on")[:1]
-    found = {run.task_id: run for run in _beside(Q(task_id=task_id) | Q(task_id=Subquery(base)), running_cap)}
+    found = {run.task_id: run for run in _beside(Q(task_id=task_id) | Q(task_id=Subquery(base)), running_cap, ended)}
     run: Any = found.get(task_id)
     if run is None:
         return None
@@ -103,6 +106,7 @@ def run_page(task_id: str, *, running_cap: int = 0) -> RunPage | None:
         based_on=based_on(run, found.get(run.based_on), job),
         running=run.running_now,
         needing_action=run.needing,
+        last_attempt=next(iter(rows_of(Attempt, run.ended_badly)), None),
         retry=_retry(run.newest_retry),
     )
 
@@ -120,13 +124,14 @@ def _moment(text: str | None) -> datetime | None:
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
-def _beside(which: Q, running_cap: int) -> QuerySet[Run]:
+def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
     mine = OuterRef("pk")
     members = Run.objects.filter(root_id=OuterRef("root")).exclude(pk=mine)
     root = Run.objects.filter(task_id=OuterRef("root_id"))
     retries = Run.objects.filter(retry_of=mine)
     objects = RunObject.objects.filter(run=mine)
     files = RunFile.objects.filter(run=mine)
+    attempts = Attempt.objects.filter(run=mine).order_by("-number", "-pk")
     running = Run.objects.filter(state=State.RUNNING).order_by()
     log = RunLog.objects.filter(run=mine).values("written")[:1]
     events = AuditEvent.objects.filter(object_type="run", object_id=OuterRef("task_id")).order_by()
@@ -147,6 +152,9 @@ def _beside(which: Q, running_cap: int) -> QuerySet[Run]:
         ),
         its_objects=RowsOf(objects.order_by("pk")[:OBJECTS_SHOWN], "id", "model", "key", "label"),
         objects_kept=CountOf(objects),
+        ended_badly=RowsOf(attempts[:1], "number", "worker", "error_type", "error_message", "traceback")
+        if ended
+        else Value(None, output_field=JSONField()),
         newest_retry=RowsOf(
             retries.order_by("-pk")[:1], "id", "task_id", "state", "actor_label", "accepted_at", "finished_at"
         ),
@@ -191,15 +199,14 @@ class Outcome:
 
 
 def outcome(page: RunPage) -> Outcome:
-    """How it ended. One query, none before anything has ended."""
+    """How it ended, of a page that was read with `ended`. One query where it succeeded or no attempt is kept."""
     run = page.run
     if run.state == State.SUCCEEDED:
         stored = stored_result(run.task_id)
         return Outcome(result=stored.value, has_result=stored.exists)
     if page.counts.attempts == 0 and not run.is_finished:
         return Outcome()
-    last = run.attempts.order_by("-number", "-pk").first()
-    if last is not None:
+    if (last := page.last_attempt) is not None:
         return Outcome(
             error_type=run.error_type or last.error_type,
             error_message=run.error_message or last.error_message,

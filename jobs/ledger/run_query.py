@@ -66,6 +66,7 @@ class RunQuery:
         id_prefix: how its id begins.
         words: text of its arguments, in any case, or its whole id.
         failure_group_id: the failures that it is like.
+        batch: the name of what was started together with it (`jobs.ledger.batches`).
     """
 
     state: State | None = None
@@ -80,6 +81,7 @@ class RunQuery:
     since: datetime | None = None
     until: datetime | None = None
     words: str = ""
+    batch: str = ""
 
     @property
     def period(self) -> Q:
@@ -113,7 +115,7 @@ class RunQuery:
     @property
     def is_narrowed(self) -> bool:
         """Whether anything but the time is asked for."""
-        return bool(self.conditions or self.id_prefix)
+        return bool(self.conditions or self.id_prefix or self.batch)
 
     def without_state(self) -> RunQuery:
         return replace(self, state=None)
@@ -181,7 +183,11 @@ def pool_of(query: RunQuery) -> Pool:
     conditions = query.conditions
     if query.id_prefix:
         runs = Run.objects.filter(begins_with("task_id", query.id_prefix))
-        return Pool("id_prefix", runs, _all(query.period, conditions), WINDOW, by_time=False)
+        rest = query.period & begins_with("nonce", f"{query.batch}:") if query.batch else query.period
+        return Pool("id_prefix", runs, _all(rest, conditions), WINDOW, by_time=False)
+    if query.batch:
+        runs = Run.objects.filter(begins_with("nonce", f"{query.batch}:"))
+        return Pool("batch", runs, _all(query.period, conditions), WINDOW, by_time=False)
     size = SEARCHED if query.words and not search_is_indexed() else WINDOW
     runs = Run.objects.filter(query.period)
     if not conditions or (first := conditions[0]).lead is None:

@@ -21,6 +21,7 @@ from jobs.pipeline.arguments import encode
 from jobs.states import Source, State
 
 from .audit import Actor, Subject, record
+from .dry_runs import is_dry_run
 from .redaction import hide
 from .summary import summarise
 from .verbs import START_RUN, require
@@ -172,7 +173,8 @@ def start_many(
                 actor,
                 subject,
                 reason=wish.reason,
-                details={"runs": len(prepared), "batch": batch_id, "first": prepared[0].run.task_id},
+                details={"runs": len(prepared), "batch": batch_id, "first": prepared[0].run.task_id}
+                | _dryness(prepared[0].run, job),
             )
     except IntegrityError:
         return StartedMany(Run.objects.filter(nonce__startswith=f"{batch_id}:").count(), batch_id, created=False)
@@ -197,7 +199,7 @@ def prepare(
         task_id=str(uuid.uuid4()),
         task_name=job.name,
         arguments=text,
-        summary=summarise(text, secrets=job.parameters.secrets if job.parameters else ()),
+        summary=summarise(text, job.name, dry_run=job.dry_run),
         guaranteed=True,
         source=source,
         actor_id=actor.id,
@@ -233,14 +235,15 @@ def keep(prepared: Sequence[Prepared]) -> None:
 
 def _asked(job: Job, run: Run) -> tuple[Any, ...]:
     """What makes two submissions the same wish; a secret is encrypted anew each time and cannot be compared."""
-    arguments = hide(run.arguments, job.parameters.secrets) if job.parameters else run.arguments
+    arguments = hide(run.arguments, job.name) if job.parameters else run.arguments
     return run.task_name, arguments, run.actor_id, run.queue, run.priority, run.not_before
 
 
 def details_of(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
     """What the audit trail keeps of a start."""
-    arguments = hide(run.arguments, job.parameters.secrets if job.parameters else frozenset())
+    arguments = hide(run.arguments, job.name)
     details: dict[str, Any] = {"job": job.name, "arguments": arguments}
+    details |= _dryness(run, job)
     if wish.queue and wish.queue != job.queue:
         details["queue"] = wish.queue
     if wish.priority is not None:
@@ -250,3 +253,7 @@ def details_of(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
     if wish.schedule is not None:
         details["schedule"] = wish.schedule[1]
     return details
+
+
+def _dryness(run: Run, job: Job) -> dict[str, Any]:
+    return {"dry_run": True} if is_dry_run(run, job) else {}

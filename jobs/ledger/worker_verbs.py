@@ -1,16 +1,27 @@
-"""The verbs on workers: each sends a remote command to those that live, and records who answered."""
+"""The verbs on workers: each sends a remote command to those that live, and records that it does and who answered."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from django.db import DatabaseError
+
 from jobs.errors import JobsError
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.commands import Answers, NotSent, command
 
 from .audit import Actor, Subject, record
-from .verbs import GROW_POOL, SHRINK_POOL, SHUT_DOWN, START_CONSUMING, STOP_CONSUMING, Verb, require
+from .verbs import (
+    BEGIN_COMMAND,
+    GROW_POOL,
+    SHRINK_POOL,
+    SHUT_DOWN,
+    START_CONSUMING,
+    STOP_CONSUMING,
+    Verb,
+    require,
+)
 
 #: A pool grows or shrinks by so many slots at a time.
 MOST_SLOTS = 32
@@ -19,7 +30,7 @@ RESIZABLE = frozenset({"prefork", "gevent", "eventlet"})
 
 
 class NotCommanded(JobsError):
-    """Nothing was sent, and why."""
+    """Nothing was sent, or its outcome is not known; the text says which and why."""
 
 
 def grow_pool(worker: Beacon, slots: int, *, actor: Actor, reason: str) -> Answers:
@@ -27,7 +38,7 @@ def grow_pool(worker: Beacon, slots: int, *, actor: Actor, reason: str) -> Answe
 
     Raises:
         NotPermitted: the actor may not command workers.
-        NotCommanded: its pool cannot grow, there is no reason, or Redis does not answer.
+        NotCommanded: its pool cannot grow, there is no reason, or Redis or the database does not answer.
     """
     wanted = worker.concurrency + slots
     _check_slots(GROW_POOL, worker, actor, slots, 1)
@@ -64,7 +75,7 @@ def shrink_pool(worker: Beacon, slots: int, *, actor: Actor, reason: str) -> Ans
 
 
 def start_consuming(workers: Sequence[str], queue: str, *, actor: Actor, reason: str) -> Answers:
-    """Let the workers take from the queue, too, until they restart or lose their connection.
+    """Let the workers take from the queue, too, until they restart; a connection that is lost and made again keeps it.
 
     Raises:
         NotPermitted, NotCommanded: as `grow_pool`.
@@ -152,18 +163,34 @@ def _act(
         raise NotCommanded("Nothing was sent: say why. The reason stands in the audit trail.")
     if not workers:
         raise NotCommanded("Nothing was sent: no worker was heard that it could be addressed to.")
-    asked = {**details, "workers": list(workers)[:50], "asked": len(workers)}
+    named = {**details, "workers": list(workers)[:50]}
+    asked = {**named, "asked": len(workers)}
+    try:
+        # Before anything is sent: the answers take seconds, in which this process may die.
+        record(BEGIN_COMMAND.name, actor, subject, reason=reason, details={**named, "command": verb.name})
+    except DatabaseError as error:
+        raise NotCommanded("Nothing was sent: the database did not take the note of it. Press again.") from error
     try:
         told = command(name, workers, arguments, shows=shows, answers=answers)
     except NotSent as error:
-        record(verb.name, actor, subject, reason=reason, details={**asked, "stopped": str(error)})
+        _note(verb, actor, subject, reason, {**asked, "stopped": str(error)})
         raise NotCommanded("Redis did not take the command; whether a worker has heard it is not known.") from error
     answered = len(told.answered) if answers else len(told.shown)
     outcome: dict[str, Any] = {"answered": answered, "shown": len(told.shown)}
     if told.refused:
         outcome["said_no"] = dict(list(told.refused.items())[:50])
-    record(verb.name, actor, subject, reason=reason, details={**asked, **outcome})
+    _note(verb, actor, subject, reason, {**asked, **outcome})
     return told
+
+
+def _note(verb: Verb, actor: Actor, subject: Subject, reason: str, details: dict[str, Any]) -> None:
+    """What became of a command that was sent: a database that refuses it now must not look as if nothing was."""
+    try:
+        record(verb.name, actor, subject, reason=reason, details=details)
+    except DatabaseError as error:
+        raise NotCommanded(
+            "The command was sent. What became of it is not in the trail: the database did not take it."
+        ) from error
 
 
 def _subject(workers: Sequence[str]) -> Subject:

@@ -15,7 +15,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from pydantic import Field, SecretStr
 
-from jobs import File, attach, job, progress
+from jobs import File, attach, check_cancelled, job, progress
 from jobs.catalog.registry import RUN_ANY_TASK
 
 from .tables import counted
@@ -43,7 +43,7 @@ def self_check() -> str:
 def echo(
     text: str = "",
     long_text: Annotated[str, Field(max_length=5000, description="Several lines.")] = "",
-    whole_number: Annotated[int, Field(ge=-1000, le=1000, description="From -1,000 to 1,000.")] = 0,
+    whole_number: Annotated[int, Field(ge=-1000, le=1000)] = 0,
     number: float | None = None,
     decimal: Decimal | None = None,
     switch: bool = False,
@@ -54,7 +54,7 @@ def echo(
     option: Literal["one", "two", "three"] = "one",
     size: Size | None = None,
     sizes: list[Size] | None = None,
-    numbers: Annotated[list[int] | None, Field(description="One a line.")] = None,
+    numbers: list[int] | None = None,
     days: list[date] | None = None,
     person: User | None = None,
     people: list[User] | None = None,
@@ -75,6 +75,7 @@ def echo(
 def wait(seconds: Annotated[int, Field(ge=0, le=3600)] = 10) -> str:
     """Does nothing for some seconds, and shows its progress."""
     for _ in progress(range(seconds), noun="seconds"):
+        check_cancelled()
         time.sleep(1)
     return f"Waited {counted(seconds, 'second')}."
 
@@ -110,6 +111,7 @@ def log_lines(
     """Writes so many lines to the log; the run's page keeps the last 1,000."""
     number = logging.getLevelNamesMapping()[level.upper()]
     for line in progress(range(1, lines + 1), noun="lines"):
+        check_cancelled()
         logger.log(number, "Line %s of %s.", line, lines)
     return f"Wrote {counted(lines, 'line')}."
 
@@ -127,6 +129,11 @@ def use_memory(
     seconds: Annotated[int, Field(ge=0, le=300, description="How long it is held.")] = 5,
 ) -> str:
     """Takes memory and holds it for a while. A process that has used more than it may is replaced afterwards."""
-    held = [bytearray(os.urandom(1024) * 1024) for _ in progress(range(megabytes), noun="MB")]
-    time.sleep(seconds)
+    held: list[bytearray] = []
+    for _ in progress(range(megabytes), noun="MB"):
+        check_cancelled()
+        held.append(bytearray(os.urandom(1024) * 1024))
+    for _ in range(seconds):
+        check_cancelled()
+        time.sleep(1)
     return f"Held {len(held):,} MB for {counted(seconds, 'second')}."

@@ -12,7 +12,7 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 from pydantic import Field
 
-from jobs import Targets, job, progress
+from jobs import Targets, check_cancelled, job, progress
 
 from .sessions import end_sessions
 from .tables import attach_table, counted
@@ -64,7 +64,7 @@ def deactivate_dormant_users(
     """Takes the right to sign in from users who have not done so for long, and ends their sessions.
 
     Superusers stay active, and so does the person who asks for the run. Nothing is deleted: whoever may change users
-    can make them active again. The file `outcome.csv` has one line for each.
+    can make them active again. The file `outcome.csv` has one line for each, also where the run is stopped.
 
     Returns:
         One sentence with the numbers.
@@ -75,14 +75,17 @@ def deactivate_dormant_users(
     parts = [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)]
     rows: list[tuple[object, ...]] = []
     gone: list[Any] = []
-    for part in progress(parts, noun=f"groups of {_AT_ONCE}"):
-        with transaction.atomic():
-            found = list(dormant(days, never_signed_in).filter(pk__in=part).select_for_update())
-            if not dry_run:
-                get_user_model().objects.filter(pk__in=[user.pk for user in found]).update(is_active=False)
-        gone += [user.pk for user in found]
-        rows += [_line(user, dry_run) for user in found]
-    attach_table("outcome.csv", ("username", "email", "last sign-in", "added", "outcome"), rows)
+    try:
+        for part in progress(parts, noun=f"groups of {_AT_ONCE}"):
+            check_cancelled()
+            with transaction.atomic():
+                found = list(dormant(days, never_signed_in).filter(pk__in=part).select_for_update())
+                if not dry_run:
+                    get_user_model().objects.filter(pk__in=[user.pk for user in found]).update(is_active=False)
+            gone += [user.pk for user in found]
+            rows += [_line(user, dry_run) for user in found]
+    finally:
+        attach_table("outcome.csv", ("username", "email", "last sign-in", "added", "outcome"), rows)
     if dry_run:
         return f"Would deactivate {counted(len(gone), 'user')} who did not sign in for {days} days."
     # A session of an inactive user opens nothing any more; this only keeps it from being looked up.

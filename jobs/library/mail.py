@@ -14,7 +14,7 @@ from django.core.mail import BadHeaderError, EmailMessage, get_connection
 from django.db.models import Q
 from pydantic import Field
 
-from jobs import Targets, attach, job, progress
+from jobs import Targets, attach, check_cancelled, job, progress
 from jobs.errors import InvalidArguments, JobsError
 from jobs.models import Delivery
 
@@ -178,6 +178,7 @@ def _send_all(recipients: list[Recipient], campaign: str, subject: str, body: st
     refused_in_a_row = 0
     try:
         for recipient in progress(waiting, noun="e-mails"):
+            check_cancelled()  # before the next is taken; `outcome.csv` tells who was not reached
             # First the connection: what cannot begin must not be taken for something that may have been sent.
             _open(connection)
             if not take(campaign, recipient.address, task_id):

@@ -15,7 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from pydantic import Field
 
-from jobs import attach, job
+from jobs import attach, check_cancelled, job
 from jobs.catalog.registry import job_title
 from jobs.errors import InvalidArguments
 from jobs.models import Run
@@ -171,6 +171,7 @@ def activity(start: date, end: date, group_by: Grouping) -> list[Row]:
     rows: dict[str, Row] = {}
     columns = (column, "state", "runtime", "accepted_at", "not_before", "started_at")
     for key, state, runtime, accepted, not_before, started in facts.values_list(*columns).iterator(chunk_size=5000):
+        check_cancelled()
         row = rows.setdefault(key, Row(_name(key, group_by)))
         row.runs += 1
         row.succeeded += state == State.SUCCEEDED

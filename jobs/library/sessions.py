@@ -12,7 +12,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pydantic import Field
 
-from jobs import job
+from jobs import check_cancelled, job
 
 from .tables import counted
 
@@ -44,12 +44,19 @@ def clear_expired_sessions(
 
 
 def end_sessions(user_ids: Collection[Any]) -> int:
-    """Sign these users out everywhere; reads each session that has not expired. Tells how many were ended."""
+    """Sign these users out everywhere; reads each session that has not expired. Tells how many were ended.
+
+    Where a person stops the run while they are read, none is ended.
+    """
     wanted = {str(user_id) for user_id in user_ids}
     if not wanted:
         return 0
     alive = Session.objects.filter(expire_date__gt=timezone.now())
-    theirs = [s.pk for s in alive.iterator(chunk_size=1000) if s.get_decoded().get(SESSION_KEY) in wanted]
+    theirs: list[str] = []
+    for session in alive.iterator(chunk_size=1000):
+        check_cancelled()
+        if session.get_decoded().get(SESSION_KEY) in wanted:
+            theirs.append(session.pk)
     for start in range(0, len(theirs), _AT_ONCE):
         Session.objects.filter(pk__in=theirs[start : start + _AT_ONCE]).delete()
     return len(theirs)

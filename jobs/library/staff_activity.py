@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db.models import Count, Max, QuerySet
 from pydantic import Field
 
-from jobs import job, progress
-from jobs.ledger.verbs import VERBS
+from jobs import check_cancelled, job, progress
+from jobs.ledger.verbs import VERBS, done_words
 from jobs.models import AuditEvent
 
 from .reports import FirstDay, LastDay, LastDays, moments, period, possible_period
@@ -58,7 +58,11 @@ def staff_activity_report(
     attach_table("staff-activity.csv", SUMMARY, lines)
     shown = min(times.total(), MOST_ACTS)
     events = found.order_by("-pk")[:MOST_ACTS].iterator(chunk_size=1000)
-    attach_table("staff-acts.csv", DETAILS, [_act(e) for e in progress(events, total=shown, noun="acts")])
+    rows: list[tuple[object, ...]] = []
+    for event in progress(events, total=shown, noun="acts"):
+        check_cancelled()
+        rows.append(_act(event))
+    attach_table("staff-acts.csv", DETAILS, rows)
     if not times:
         return f"Nobody did anything from {start} to {end}."
     busiest, most = times.most_common(1)[0]
@@ -98,7 +102,7 @@ def summary(found: QuerySet[AuditEvent]) -> Iterator[tuple[str, str, int, int, s
 
 def _act(event: AuditEvent) -> tuple[object, ...]:
     return (
-        *(_moment(event.at), event.actor_label, _did(event.verb), event.object_type, event.object_label),
+        *(_moment(event.at), event.actor_label, done_words(event), event.object_type, event.object_label),
         *(event.reason, "refused" if event.outcome == AuditEvent.Outcome.DENIED else "done", event.via),
     )
 

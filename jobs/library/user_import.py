@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, TypeVar
@@ -12,15 +13,18 @@ from django.contrib.auth.models import AbstractUser, Group
 from django.db import IntegrityError, transaction
 from pydantic import Field
 
-from jobs import File, job, progress, set_progress
+from jobs import File, check_cancelled, job, progress, set_progress
 from jobs.errors import JobsError
+from jobs.pipeline.cancelled import Cancelled
 
 from .tables import attach_table, counted
 from .this_run import asked_by
 from .user_rows import MAX_ROWS, Person, fits, read_people
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 CREATED, WOULD_CREATE, EXISTS, REFUSED = "created", "would create", "exists already", "refused"
+NOT_IMPORTED, STOPPED = "not imported", "The run was stopped before it made any user."
 COLUMNS = ("row", "username", "outcome", "why")
 #: Rows that one statement looks up or writes; SQLite allows so many values.
 _AT_ONCE = 500
@@ -64,7 +68,8 @@ def import_users(
 
     All users are made in one transaction at the end. They have no password until somebody gives them one. Only who may
     change users can make staff or give roles, and only roles whose permissions they hold. The file `outcome.csv` has
-    one line for each row. No signal of the user model is sent.
+    one line for each row. No signal of the user model is sent. Where the run is stopped nobody is made, and the file
+    has the rows that were read until then.
 
     Returns:
         One sentence with the numbers.
@@ -74,12 +79,19 @@ def import_users(
         NothingImported: rows are refused and were not to be skipped.
     """
     total, rows = read_people(file)
-    people = list(progress(rows, total=total, noun="rows"))
-    roles = {role.name: role for role in Group.objects.prefetch_related("permissions__content_type")}
-    _refuse_roles(people, roles)
-    bad = sum(1 for person in people if person.why_not)
-    stopped = bad > 0 and not skip_bad_rows
-    existing = _existing(people) if dry_run or stopped else _create(people, roles)
+    people: list[Person] = []
+    try:
+        for person in progress(rows, total=total, noun="rows"):
+            check_cancelled()
+            people.append(person)
+        roles = {role.name: role for role in Group.objects.prefetch_related("permissions__content_type")}
+        _refuse_roles(people, roles)
+        bad = sum(1 for person in people if person.why_not)
+        stopped = bad > 0 and not skip_bad_rows
+        existing = _existing(people) if dry_run or stopped else _create(people, roles)
+    except Cancelled:
+        _tell_stopped(people, total)
+        raise
     outcomes = [(person, _outcome(person, existing, done=not (dry_run or stopped))) for person in people]
     attach_table("outcome.csv", COLUMNS, [(p.number, p.username, outcome, p.why_not) for p, outcome in outcomes])
     if stopped and not dry_run:
@@ -88,6 +100,13 @@ def import_users(
             "or let bad rows be skipped."
         )
     return _sentence(Counter(outcome for _, outcome in outcomes), dry_run=dry_run, stopped=stopped)
+
+
+def _tell_stopped(people: list[Person], total: int) -> None:
+    """The outcome of a run that a person stopped: each row that was read, and that nobody was made."""
+    rows = [(p, REFUSED if p.why_not else NOT_IMPORTED) for p in people]
+    attach_table("outcome.csv", COLUMNS, [(p.number, p.username, o, p.why_not or STOPPED) for p, o in rows])
+    logger.info("Stopped after reading %s of %s rows. No user was made.", f"{len(people):,}", f"{total:,}")
 
 
 def _refuse_roles(people: list[Person], roles: dict[str, Group]) -> None:
@@ -134,6 +153,7 @@ def _create_once(people: list[Person], roles: dict[str, Group]) -> set[str]:
         done = 0
         set_progress(0, len(new), noun="users", note="making them")
         for part in _parts(new):
+            check_cancelled()  # the transaction takes back what was written of the parts before
             _write(part, roles)
             done += len(part)
             set_progress(done, len(new), noun="users", note="making them")

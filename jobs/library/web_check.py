@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Annotated, Any
 
 from django.conf import settings
 from pydantic import Field
 
-from jobs import job, progress
+from jobs import check_cancelled, job, progress
 from jobs.errors import ConfigurationError, InvalidArguments, JobsError
 
 from .tables import attach_table, counted
@@ -21,6 +21,9 @@ MOST_ADDRESSES = 500
 #: Seconds that all addresses together may take at worst.
 LONGEST = 1200
 COLUMNS = ("address", "status", "took, ms", "redirected to", "error")
+NOT_ASKED = "Not known: the run ended before it answered."
+#: Seconds that slow addresses keep the run from looking whether it should stop.
+_LOOK_EVERY = 1.0
 
 
 class SomeFailed(JobsError):
@@ -70,7 +73,7 @@ def check_web_addresses(
     """Asks each address once and tells its status, how long it took, and where it redirects to.
 
     Addresses inside of a network are not asked, and no redirect leads there. The file is `addresses.csv`, slow and
-    failed ones first.
+    failed ones first. Where the run is stopped it says which addresses were not asked.
 
     Returns:
         One sentence with the numbers.
@@ -78,9 +81,17 @@ def check_web_addresses(
     Raises:
         SomeFailed: where that was asked for.
     """
-    answers = _ask_all(_wanted(urls), at_once, timeout)
-    answers.sort(key=lambda a: (a.status is not None, -(a.status or 0) if _bad(a) else 0, -a.ms))
-    attach_table("addresses.csv", COLUMNS, [(a.url, a.status, a.ms, a.redirected_to, a.error) for a in answers])
+    answers: list[Answer] = []
+    wanted = _wanted(urls)
+    try:
+        for answer in _ask_all(wanted, at_once, timeout):
+            answers.append(answer)
+    finally:
+        answers.sort(key=lambda a: (a.status is not None, -(a.status or 0) if _bad(a) else 0, -a.ms))
+        asked = {answer.url for answer in answers}
+        rows: list[tuple[object, ...]] = [(a.url, a.status, a.ms, a.redirected_to, a.error) for a in answers]
+        rows += [(url, None, None, "", NOT_ASKED) for url in wanted if url not in asked]
+        attach_table("addresses.csv", COLUMNS, rows)
     bad = [answer for answer in answers if _bad(answer)]
     if not bad:
         well = counted(len(answers), "address answers", "addresses answer")
@@ -105,15 +116,25 @@ def allowed_networks() -> Sequence[Network]:
         raise ConfigurationError(f"WEB_CHECK_ALLOW must list networks such as 10.1.0.0/16: {error}.") from None
 
 
-def _ask_all(urls: list[str], at_once: int, timeout: int) -> list[Answer]:
+def _ask_all(urls: list[str], at_once: int, timeout: int) -> Iterator[Answer]:
+    """Their answers as they come."""
     allowed = allowed_networks()
     pool = ThreadPoolExecutor(at_once, thread_name_prefix="web-check")
     try:
         asked = [pool.submit(ask, url, timeout=timeout, allowed=allowed) for url in urls]
-        return [done.result() for done in progress(as_completed(asked), total=len(asked), noun="addresses")]
+        yield from progress(_as_they_come(asked), total=len(asked), noun="addresses")
     finally:
         # What has not begun never does; what has begun ends by its own limit.
         pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _as_they_come(asked: Sequence[Future[Answer]]) -> Iterator[Answer]:
+    pending = set(asked)
+    while pending:
+        check_cancelled()
+        done, pending = wait(pending, timeout=_LOOK_EVERY, return_when=FIRST_COMPLETED)
+        for one in done:
+            yield one.result()
 
 
 def _wanted(urls: list[str]) -> list[str]:

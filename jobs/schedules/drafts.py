@@ -13,7 +13,7 @@ from django_celery_beat.models import ClockedSchedule, CrontabSchedule, Interval
 
 from jobs.catalog.registry import Job
 from jobs.errors import InvalidArguments
-from jobs.ledger.redaction import HIDDEN, redact
+from jobs.ledger.redaction import hide_call
 
 from .moments import Plan
 from .spec import HORIZON, Calendar, Every, InvalidSchedule, Once, Spec
@@ -144,6 +144,5 @@ def stored_arguments(job: Job, arguments: Mapping[str, Any]) -> tuple[str, str]:
 
 def shown_arguments(job: Job | None, row: PeriodicTask) -> list[Any]:
     """`[args, kwargs]` of the row without secrets."""
-    secrets = job.parameters.secrets if job and job.parameters else frozenset()
     args, kwargs = json.loads(row.args or "[]"), json.loads(row.kwargs or "{}")
-    return [redact(args), {n: HIDDEN if n in secrets else redact({n: v})[n] for n, v in kwargs.items()}]
+    return list(hide_call(job.name if job else row.task, args, kwargs))

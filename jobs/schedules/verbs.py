@@ -25,6 +25,7 @@ from jobs.ledger.verbs import (
 )
 from jobs.models import AuditEvent
 
+from .changes import changes_of
 from .drafts import Draft, check_draft, fill_row, keep_row, shown_arguments
 from .problems import job_of, problem_of
 from .sentence import sentence
@@ -80,7 +81,7 @@ def change_schedule(pk: int, draft: Draft, *, seen: str, actor: Actor, reason: s
         if version_of(stored.row) != seen:
             raise ScheduleChanged(_who_changed(pk))
         row = stored.row
-        changes = _changes(stored, draft)
+        changes = changes_of(stored, draft)
         fill_row(row, draft, stored, now)
         keep_row(row)
         details = {**_details(draft, row), "changed": changes}
@@ -188,18 +189,6 @@ def _details(draft: Draft, row: PeriodicTask) -> dict[str, Any]:
         "arguments": shown_arguments(draft.job, row),
         "on": row.enabled,
     }
-
-
-def _changes(stored: Stored, draft: Draft) -> list[str]:
-    """What differs, in words, as far as it is no secret."""
-    row = stored.row
-    pairs = [
-        ("name", row.name, draft.name.strip()),
-        ("job", row.task, draft.job.name),
-        ("when", sentence(stored.spec) if stored.spec else stored.problem, sentence(draft.spec)),
-        ("on", row.enabled, draft.enabled),
-    ]
-    return [f"{what}: {before} to {after}" for what, before, after in pairs if before != after]
 
 
 def _who_changed(pk: int) -> str:

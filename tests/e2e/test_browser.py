@@ -67,3 +67,12 @@ def test_no_page_scrolls_sideways(page: Page, width: int) -> None:
     for path in [*paths, f"/admin/jobs/run/catalog/{under_test.add.name}/start/"]:
         page.goto(path)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+
+
+def test_on_a_telephone_what_an_empty_list_offers_is_read_whole(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto(f"/admin/jobs/run/?q={'nothing-is-called-like-this-' * 4}")
+    way = page.locator(".oc-empty__ways .oc-button").first
+    box = way.bounding_box()
+    assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    assert way.evaluate("one => one.scrollWidth <= one.clientWidth")

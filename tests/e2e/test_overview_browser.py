@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 
 import pytest
@@ -49,3 +50,24 @@ def test_the_palette_leads_to_a_job(page: Page) -> None:
     expect(page.get_by_role("link", name="Task activity report")).to_be_visible()
     page.get_by_role("link", name="Task activity report").click()
     page.wait_for_url("**/start/")
+
+
+def test_enter_in_the_palette_opens_the_first_that_is_found(page: Page) -> None:
+    """Whatever the script complains about fails the test, too."""
+    box, first = page.locator("#search-input-command"), page.locator("#command-results-list li").first
+    page.keyboard.press("Control+k")
+    expect(box).to_be_focused()
+    page.keyboard.press("Enter")  # nothing is asked for
+    with page.expect_response(lambda response: "no%20such%20thing" in response.url):
+        box.press_sequentially("no such thing")
+    page.keyboard.press("Enter")
+    box.fill("")
+    box.press_sequentially("activity report")
+    expect(first).to_have_class(re.compile(r"\bactive\b"))
+    wanted = first.locator("a").get_attribute("href")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{wanted}")
+    page.keyboard.press("Control+k")
+    box.press_sequentially("activity report")
+    page.keyboard.press("Enter")  # before the answer
+    page.wait_for_url(lambda url: url.endswith(wanted or ""))

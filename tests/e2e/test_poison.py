@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -11,9 +12,13 @@ from typing import Any
 import pytest
 
 from jobs.catalog.registry import find_job
-from jobs.fleet.quarantined import QUARANTINE_KEY
+from jobs.fleet.dropped import read_dropped
+from jobs.fleet.quarantined import QUARANTINE_KEY, Meant
 from jobs.ledger.audit import Actor
+from jobs.ledger.messages_set_aside import put_back_messages
 from jobs.ledger.start import start_run
+from jobs.models import Run
+from jobs.pipeline.quarantine import Quarantine
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.e2e.client import Person
@@ -128,6 +133,28 @@ def test_what_is_set_aside_can_be_read(stack: Stack, actor: Actor) -> None:
     stack.up(stack.web)
     text = Person(stack.url).sign_in("ana", PASSWORD).get("/admin/").text
     assert "1 message could not be read by workers and was set aside." in text
+
+
+def test_what_was_set_aside_goes_back_to_a_worker(stack: Stack, actor: Actor) -> None:
+    """What it can read now runs; what it still cannot read comes back."""
+    client, mended = stack.client(), whole(id="mended-after-a-deployment")
+    client.delete(QUARANTINE_KEY)
+    Quarantine("default@tests")._set_aside(QUEUE, json.dumps(mended), ValueError("of an old release"))
+    client.lpush(QUEUE, text(whole(timelimit="abc")))
+    wait_for(lambda: client.llen(QUARANTINE_KEY) == 2, "the other one to be set aside")
+    assert put_back_messages(Meant(until=time.time()), actor=actor).count == 2
+    wait_for(lambda: Run.objects.filter(task_id=mended["headers"]["id"], state=State.SUCCEEDED), "it to run")
+    wait_for(lambda: client.llen(QUARANTINE_KEY) == 1, "the other one to come back")
+    assert json.loads(str(client.lindex(QUARANTINE_KEY, 0)))["why"] == "ValueError: its time limits are no numbers"
+
+
+def test_a_message_of_a_run_that_nobody_knows_is_dropped_and_counted(stack: Stack) -> None:
+    before = read_dropped(time.time())
+    stack.client().lpush(QUEUE, text(whole(id="of-another-console", run_attempt=1)))
+    wait_for(lambda: read_dropped(time.time()) != before, "it to be counted")
+    told = read_dropped(time.time())
+    assert told is not None and told.count == 1 + (before.count if before else 0)
+    assert (told.task_id, told.worker) == ("of-another-console", "default@tests")
 
 
 def test_a_worker_that_reconnects_still_sets_aside(stack: Stack, actor: Actor) -> None:

@@ -16,6 +16,7 @@ from celery import current_app
 from kombu import Exchange, Queue, pools
 
 from jobs.fleet.beacon import read_beacons
+from jobs.fleet.day import read_day
 from jobs.models import AuditEvent
 from tests.e2e.client import Person
 from tests.e2e.conftest import PASSWORD
@@ -150,6 +151,8 @@ def test_every_number_is_what_the_workers_hold(fleet: Fleet) -> None:
     assert (solo.used, solo.slots, solo.reserved, fleet.stack.client().llen("spare")) == (1, 1, 0, 1)
     assert beacon.pid == book(*beacon.started)[0]["pid"]
     assert solo.memory == pytest.approx(resident(beacon.pid), rel=0.2)
+    day = read_day(fleet.stack.client(), SOLO[0], beacon.at)
+    assert day[-1] is not None and day[-1].memory == pytest.approx(resident(beacon.pid), rel=0.2)
     wait_for(lambda: shown(fleet.person)[SOLO[0]].state == "Busy, no answer", "the page to tell that it is deaf")
     assert inspect_of(SOLO[0]).ping() is None
 
@@ -196,7 +199,10 @@ def test_verbs_reach_the_workers_and_tell_who_answered(fleet: Fleet) -> None:
     silent = ask(fleet, SOLO[0], "stop", queue="spare")
     assert "Answered by 0 of 1 worker; solo@tests gave no answer and may do it later" in silent
     assert "0 of 1 show it already" in silent
-    acts = AuditEvent.objects.filter(object_type="worker").order_by("pk").values_list("verb", "details__answered")
+    trail = AuditEvent.objects.filter(object_type="worker").order_by("pk")
+    begun = trail.filter(verb="begin_command").values_list("details__command", flat=True)
+    assert list(begun) == ["grow_pool", "start_consuming", "stop_consuming", "stop_consuming"]
+    acts = trail.exclude(verb="begin_command").values_list("verb", "details__answered")
     assert list(acts) == [("grow_pool", 1), ("start_consuming", 1), ("stop_consuming", 1), ("stop_consuming", 0)]
 
 

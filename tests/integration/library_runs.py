@@ -6,15 +6,27 @@ import csv
 import io
 import uuid
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 from celery._state import _task_stack  # type: ignore[attr-defined]
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
+from django.utils import timezone
 
 from jobs.catalog.registry import find_job
 from jobs.models import Run
+from jobs.pipeline.live import LiveRun, current
+
+
+class Unwatched(LiveRun):
+    """Keeps what it is told; there is no Redis to carry it to."""
+
+    __slots__ = ()
+
+    def watch(self) -> None:
+        """Nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +44,32 @@ class Ended:
         return list(csv.DictReader(io.StringIO(self.text(name), newline="")))
 
 
-def run_as(user: User | None, job: Any, **values: Any) -> Ended:
-    """Run the body of `job` with these values, as a message carries them, inside its request."""
+class Stop(Enum):
+    """Whether somebody asks the run to stop: never, after its first look, before it."""
+
+    NEVER, LATER, FIRST = range(3)
+
+
+def run_as(user: User | None, job: Any, stop: Stop = Stop.NEVER, /, **values: Any) -> Ended:
+    """Run the body of `job` with these values, as a message carries them, inside its request.
+
+    Args:
+        stop: for LATER the caller sees to it that somebody asks.
+    """
     task_id = str(uuid.uuid4())
     Run.objects.create(
-        task_id=task_id, task_name=job.name, actor_id=user.pk if user else None, actor_label=str(user or "")
+        task_id=task_id,
+        task_name=job.name,
+        actor_id=user.pk if user else None,
+        actor_label=str(user or ""),
+        cancel_requested_at=timezone.now() if stop is Stop.FIRST else None,
     )
     parameters = find_job(job.name).parameters
     assert parameters is not None
     call = parameters.to_python([], values)
     _task_stack.push(job)
     job.push_request(id=task_id)
+    current.run = None if stop is Stop.NEVER else Unwatched(task_id, 1)
     try:
         try:
             value = job.run(*call.args, **call.kwargs)
@@ -50,6 +77,7 @@ def run_as(user: User | None, job: Any, **values: Any) -> Ended:
             value = error
         files = job.request.get("run_files") or []
     finally:
+        current.run = None
         job.pop_request()
         _task_stack.pop()
     return Ended(value, {file["name"]: file["path"] for file in files})

@@ -17,6 +17,7 @@ from django.utils import timezone
 from jobs.failures import healing
 from jobs.failures.verbs import FailureDecided, InvalidSnooze, note, reopen, resolve, snooze
 from jobs.ledger.audit import Actor
+from jobs.ledger.durations import forget_durations
 from jobs.models import Attempt, AuditEvent, FailureGroup, FailureNote
 from tests import jobs_under_test as under_test
 
@@ -237,8 +238,8 @@ def test_hostile_messages_are_harmless(page: Client) -> None:
 @pytest.mark.parametrize(
     ("address", "most"),
     [
-        ("", 8),
-        ("?view=all", 8),
+        ("", 6),
+        ("?view=all", 6),
         ("{pk}/change/", 8),
         ("{pk}/change/?tab=runs", 8),
         ("{pk}/change/?tab=runs&hurting=1", 8),
@@ -250,6 +251,7 @@ def test_a_page_asks_at_most_eight_questions(address: str, most: int, group: Fai
     for number in (0, 12):
         record(*(failed(run_of(arguments=f"[[{n}], {{}}]"), function=f"f{n}") for n in range(number)))
         record(*(failed(run_of(arguments=f"[[{n}], {{}}]")) for n in range(number)))
+        forget_durations()  # kept for a minute: a slow machine would ask once more at times
         with CaptureQueriesContext(connection) as queries:
             text_of(client, LIST + address.format(pk=group.pk))
         counts.append(len(queries))

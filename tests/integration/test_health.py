@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 
 from admin_ext import health
+from jobs.ledger.leases import hold
+from tests.integration.own_redis import fresh as fresh_redis
+from tests.integration.own_redis import full, own_redis
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +29,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> health._Database:
 
 @pytest.fixture
 def redis(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "ask", lambda read: True)
+    monkeypatch.setattr(health, "ask", lambda read: "ok")
 
 
 def test_livez_asks_nobody(client: Client) -> None:
@@ -45,6 +50,19 @@ def test_without_redis_the_pages_work_and_it_says_so(client: Client, monkeypatch
     monkeypatch.setattr(health, "ask", lambda read: None)
     answer = client.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"database": "ok", "redis": "no answer"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_redis_that_is_full_is_told_by_the_probe_and_by_the_self_check(client: Client, root: Path) -> None:
+    """Workers can write no beacon then: none of them is to blame."""
+    hold("recorder", "me")
+    with own_redis(root) as redis:
+        fresh_redis(redis)
+        with full(redis, root):
+            assert client.get("/readyz").json() == {"database": "ok", "redis": "takes no writes"}
+            with pytest.raises(CommandError, match=r"After 0 s Redis takes no writes \(.*maxmemory"):
+                call_command("self_check", timeout=0.0)
+        assert client.get("/readyz").json()["redis"] == "ok"
 
 
 @pytest.mark.django_db(transaction=True)

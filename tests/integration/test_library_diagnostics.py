@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import User
 
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import RUN_ANY_TASK, declared_jobs, find_job
 from jobs.library import diagnostics
-from tests.integration.library_runs import run_as
+from jobs.pipeline.cancelled import Cancelled
+from tests.integration.library_runs import Stop, run_as
 
 pytestmark = pytest.mark.django_db
 
@@ -39,3 +42,16 @@ def test_each_ends_as_it_says() -> None:
 def test_only_who_may_run_any_task_may_run_them() -> None:
     group = [job for job in declared_jobs() if job.group == diagnostics.GROUP and job.listed]
     assert len(group) == 7 and {job.permission for job in group} == {RUN_ANY_TASK}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("job", "values"),
+    [
+        (diagnostics.wait, {"seconds": 1}),
+        (diagnostics.log_lines, {"lines": 10}),
+        (diagnostics.use_memory, {"megabytes": 1, "seconds": 1}),
+    ],
+)
+def test_what_takes_long_ends_where_somebody_asks_for_it(job: Any, values: dict[str, int]) -> None:
+    assert isinstance(run_as(None, job, Stop.FIRST, **values).value, Cancelled)

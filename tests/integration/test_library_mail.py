@@ -9,14 +9,16 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
+from django.utils import timezone
 
 from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
 from jobs.library import mail as mail_job
 from jobs.library.deliveries import settle
 from jobs.library.mail import MailServerRefuses, send_mail
-from jobs.models import Delivery
-from tests.integration.library_runs import Ended, run_as
+from jobs.models import Delivery, Run
+from jobs.pipeline import cancelled
+from tests.integration.library_runs import Ended, Stop, run_as
 
 TEXT = {"campaign": "News", "subject": "For {first_name}", "body": "Dear {full_name}, you are {username}."}
 pytestmark = pytest.mark.django_db
@@ -32,6 +34,14 @@ class Unsure(EmailBackend):
                 raise SMTPRecipientsRefused({address: (550, b"no such mailbox")})
             if address.startswith("cut"):
                 raise SMTPServerDisconnected("Connection unexpectedly closed")
+        return super().send_messages(messages)
+
+
+class StoppedAfterOne(EmailBackend):
+    """While it sends the first e-mail somebody asks the run to stop."""
+
+    def send_messages(self, messages: Any) -> int:
+        Run.objects.update(cancel_requested_at=timezone.now())
         return super().send_messages(messages)
 
 
@@ -52,8 +62,8 @@ def person(name: str, role: Group, email: str | None = None, **values: Any) -> U
     return user
 
 
-def send(role: Group, **values: Any) -> Ended:
-    return run_as(None, send_mail, **{**TEXT, "roles": [role.pk], **values})
+def send(role: Group, stop: Stop = Stop.NEVER, **values: Any) -> Ended:
+    return run_as(None, send_mail, stop, **{**TEXT, "roles": [role.pk], **values})
 
 
 def outcomes(ended: Ended) -> dict[str, str]:
@@ -191,3 +201,19 @@ def test_a_text_that_cannot_be_filled_in_is_refused(
         parameters.check({**TEXT, "roles": [editors.pk], **values})
     assert sentence in refused.value.fields[field]
     parameters.check({**TEXT, "body": "{{as it is}}", "roles": [editors.pk]})
+
+
+def test_a_stopped_mailing_tells_whom_it_reached_and_goes_on_later(
+    editors: Group, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cancelled, "CHECK_EVERY", 0)
+    settings.EMAIL_BACKEND = f"{__name__}.StoppedAfterOne"
+    mail.outbox = []
+    for name in ("ada", "bob", "cleo"):
+        person(name, editors)
+    ended = send(editors, Stop.LATER)
+    assert isinstance(ended.value, cancelled.Cancelled)
+    assert outcomes(ended) == {"ada": "sent", "bob": "not reached", "cleo": "not reached"}
+    assert [state for (state,) in Delivery.objects.values_list("state")] == [Delivery.State.SENT]
+    assert outcomes(send(editors)) == {"ada": "sent earlier", "bob": "sent", "cleo": "sent"}
+    assert len(mail.outbox) == 3

@@ -20,8 +20,10 @@ from jobs.library.sessions import clear_expired_sessions
 from jobs.library.staff_activity import staff_activity_report
 from jobs.library.user_export import export_users
 from jobs.library.user_import import import_users
+from jobs.library.users import sign_out_everywhere
 from jobs.models import AuditEvent
-from tests.integration.library_runs import run_as, upload
+from jobs.pipeline.cancelled import Cancelled
+from tests.integration.library_runs import Stop, run_as, upload
 
 pytestmark = pytest.mark.django_db
 
@@ -163,3 +165,18 @@ def test_who_did_what_in_the_period() -> None:
     assert len(run_as(ana, staff_activity_report, **day, person=ben.pk).table("staff-acts.csv")) == 1
     empty = run_as(ana, staff_activity_report, start="2020-01-01", end="2020-01-02")
     assert empty.value == "Nobody did anything from 2020-01-01 to 2020-01-02."
+
+
+def test_a_stopped_job_changes_nobody_more_and_half_an_export_is_none() -> None:
+    user = User.objects.create_user("long-gone", last_login=timezone.now() - timedelta(days=400))
+    signed_in = Client()
+    signed_in.force_login(user)
+    User.objects.update(last_login=timezone.now() - timedelta(days=400))
+    for job, values in (
+        (export_users, {}), (deactivate_dormant_users, {"days": 180}), (sign_out_everywhere, {"user": user.pk}),
+    ):  # fmt: skip
+        ended = run_as(None, job, Stop.FIRST, **values)
+        assert isinstance(ended.value, Cancelled)
+        assert list(ended.files) == (["outcome.csv"] if job is deactivate_dormant_users else [])
+    user.refresh_from_db()
+    assert user.is_active and Session.objects.count() == 1

@@ -14,9 +14,10 @@ import pytest
 
 from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
-from jobs.library.web_check import SomeFailed, check_web_addresses
+from jobs.library.web_check import NOT_ASKED, SomeFailed, check_web_addresses
 from jobs.library.web_request import Refused, ask, public_address
-from tests.integration.library_runs import run_as
+from jobs.pipeline.cancelled import Cancelled
+from tests.integration.library_runs import Stop, run_as
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
 
@@ -202,3 +203,11 @@ def test_what_cannot_be_checked_is_refused_beside_its_field(values: dict[str, An
     with pytest.raises(InvalidArguments) as refused:
         parameters.check(values)
     assert field in refused.value.fields
+
+
+@pytest.mark.django_db
+def test_a_stopped_check_tells_which_were_not_asked(site: str, settings: Any) -> None:
+    settings.WEB_CHECK_ALLOW = ["127.0.0.0/8"]
+    ended = run_as(None, check_web_addresses, Stop.FIRST, urls=[f"{site}/200", f"{site}/404"])
+    assert isinstance(ended.value, Cancelled)
+    assert {row["error"] for row in ended.table("addresses.csv")} == {NOT_ASKED}

@@ -209,6 +209,8 @@ def test_a_wrong_value_keeps_everything(client: Client, people: list[User]) -> N
         and "<b>" not in said(response)
     )
     assert fields_of(text)["nonce"] == fields_of(page)["nonce"], "what started nothing may be sent again"
+    both = confirm(client, page, **{"p-times": "many", "p-words": "x" * 200_001}).content.decode()
+    assert "2 fields to correct, Times, Words." in both and both.index("2 fields to") < both.index('id="oc-start"')
     confirm(client, text, **{"p-times": "7"})
     assert Run.objects.count() == 2
 

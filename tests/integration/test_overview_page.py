@@ -63,7 +63,7 @@ def make(number: int, state: State, **values: object) -> Run:
 def test_all_is_well_with_its_proof(client: Client, all_well: None) -> None:
     text = client.get("/admin/").content.decode()
     assert "All is well." in text and "No failure needs action, the longest wait is 1 min 30 s. Redis," in text
-    assert "1 heard" in text and "0 of 2 slots in use" in text and "Live" in text
+    assert "1 heard" in text and "0 of 2 slots in use" in text and "Read now" in text
     assert "<title> Overview | Operations</title>" in text and "Needs attention" not in text
 
 
@@ -342,7 +342,7 @@ def test_the_audit_list_is_sentences_and_cannot_be_changed(client: Client, opera
     record("start_run", actor, Subject("job", "x", "Add"), outcome=denied, details={"missing": "jobs.run_job"})
     text = client.get("/admin/jobs/auditevent/").content.decode()
     assert "<b>Olga Berg</b> ran" in text and "because “month end”" in text and "from 192.0.2.7" in text
-    assert "was refused to start run:" in text and "lacked jobs.run_job" in text and "Refused" in text
+    assert "was refused to run:" in text and "lacked jobs.run_job" in text and "Refused" in text
     event = AuditEvent.objects.first()
     assert event is not None
     for rest in ("add/", f"{event.pk}/change/", f"{event.pk}/delete/", f"{event.pk}/history/"):

@@ -5,8 +5,13 @@ from __future__ import annotations
 import re
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from django.contrib.auth.models import User
+from django.template.loader import render_to_string
+from django.test import Client
+from pytest_django import Settings
 
 ROOT = Path(__file__).resolve().parents[2] / "admin_ext"
 TEMPLATES = sorted((ROOT / "templates").rglob("*.html"))
@@ -30,7 +35,7 @@ def _names(css: str) -> set[str]:
 def test_every_class_of_the_templates_has_a_rule() -> None:
     known = _names(_unfold_styles()) | _names(STYLES) | _KNOWN
     unknown = {}
-    for template in (*TEMPLATES, ROOT / "templatetags" / "console.py"):
+    for template in (*TEMPLATES, *(ROOT / "templatetags").glob("*.py")):
         for value in re.findall(r'class="([^"]*)"', _flat(template.read_text()).replace("{}", _CHOICE)):
             for name in _expanded(value):
                 if name not in known and not name.endswith("--"):
@@ -52,6 +57,17 @@ def _expanded(value: str) -> list[str]:
     return [name for name in names if name]
 
 
+def test_only_what_reads_itself_anew_is_called_live() -> None:
+    def shown(*, live: bool, oob: bool) -> str:
+        machinery = SimpleNamespace(live=live, read_words="read now")
+        text = render_to_string("admin_ext/parts/live.html", {"machinery": machinery, "oob": oob})
+        return " ".join(re.sub(r"<[^>]*>", " ", text).split())
+
+    assert shown(live=True, oob=False) == "Read now"
+    assert shown(live=True, oob=True) == "Live · read now"
+    assert shown(live=False, oob=False) == shown(live=False, oob=True) == "Not live · read now"
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
 def test_nothing_is_inline_and_nothing_is_marked_safe(template: Path) -> None:
     text = template.read_text()
@@ -63,7 +79,7 @@ def test_nothing_is_inline_and_nothing_is_marked_safe(template: Path) -> None:
 def test_no_page_marks_text_as_safe_and_files_stay_short(source: Path) -> None:
     text = source.read_text()
     # format_html escapes what it is given; the tags of small parts alone may use it.
-    assert "mark_safe" not in text and ("format_html" not in text or source.name == "console.py")
+    assert "mark_safe" not in text and ("format_html" not in text or source.parent.name == "templatetags")
     assert text.count("\n") <= 300
 
 
@@ -73,3 +89,20 @@ def test_light_and_dark_have_the_same_tokens() -> None:
         for block in re.findall(r"(?:^:root|^\.dark) {(.*?)^}", STYLES, re.M | re.S)
     )
     assert light == dark
+
+
+@pytest.mark.django_db
+def test_a_form_that_is_too_large_says_so_and_what_to_do(settings: Settings) -> None:
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 2**20
+    client = Client(enforce_csrf_checks=True)  # which reads the form first, as a real request does
+    client.force_login(User.objects.create_superuser("ana"))
+    client.cookies["csrftoken"] = "k" * 32
+    response = client.post("/admin/jobs/run/catalog/x/start/", {"text": "x" * 2**21})
+    page = response.content.decode()
+    assert response.status_code == 400 and "larger than 1.0 MB" in page and "Go to the Overview" in page
+
+
+def test_a_host_that_is_not_ours_is_told_without_a_page(client: Client) -> None:
+    response = client.get("/admin/", headers={"host": "elsewhere.example"})
+    assert (response.status_code, response["Content-Type"]) == (400, "text/plain")
+    assert "ALLOWED_HOSTS" in response.content.decode()

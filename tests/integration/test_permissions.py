@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import logging
+from io import StringIO
+from typing import Any
+
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
+from django.utils.module_loading import import_string
 
 from jobs.failures.fingerprint import Basis
 from jobs.models import AuditEvent, FailureGroup, Run, RunFile
@@ -171,3 +177,18 @@ def test_the_stock_admins_of_schedules_and_results_are_off() -> None:
     for label in ("django_celery_beat", "django_celery_results"):
         ours = [m for m in apps.get_app_config(label).get_models() if admin.site.is_registered(m)]
         assert not [m for m in ours if not type(admin.site.get_model_admin(m)).__module__.startswith("admin_ext.")]
+
+
+def test_a_refusal_is_one_line_in_the_log(client: Client, viewer: User) -> None:
+    stream, log = StringIO(), logging.getLogger("django.request")
+    ours: dict[str, Any] = settings.LOGGING
+    made = logging.StreamHandler(stream)
+    for name in ours["handlers"]["console"]["filters"]:
+        made.addFilter(import_string(ours["filters"][name]["()"])())
+    log.addHandler(made)
+    try:
+        client.force_login(viewer)
+        assert client.get(FORM).status_code == 403
+    finally:
+        log.removeHandler(made)
+    assert stream.getvalue() == f"Forbidden (Permission denied): {FORM}\n"

@@ -1,11 +1,13 @@
 """Presets: values of a form under a name."""
 
 import pytest
+from django.contrib.auth.models import User
 
+from admin_ext.audit.sentences import sentences
 from jobs.catalog.registry import Job, find_job
 from jobs.errors import InvalidArguments, NotPermitted
 from jobs.ledger.audit import Actor
-from jobs.ledger.presets import delete_preset, save_preset
+from jobs.ledger.presets import PresetTaken, delete_preset, save_preset, version_of
 from jobs.ledger.refill import refill
 from jobs.models import AuditEvent, Preset
 from tests import jobs_under_test as under_test
@@ -33,6 +35,25 @@ def test_the_same_name_replaces(echo: Job, olga: Actor) -> None:
     for whole in (1, 2):
         save_preset(echo, "Same", {"whole": whole}, actor=olga)
     assert Preset.objects.get().values["whole"] == 2
+
+
+def test_what_somebody_else_keeps_is_replaced_only_as_it_was_seen(echo: Job, olga: Actor) -> None:
+    ana = Actor.person(User.objects.create_superuser("ana", first_name="Ana"), via="command")
+    theirs = save_preset(echo, "Nightly", {"whole": 1}, actor=ana)
+    with pytest.raises(PresetTaken) as told:
+        save_preset(echo, "Nightly", {"whole": 2}, actor=olga)
+    assert str(told.value) == "The preset Nightly of Ana exists. Save under another name, or replace it."
+    seen = version_of(told.value.preset)
+    save_preset(echo, "Nightly", {"whole": 3}, actor=ana)
+    with pytest.raises(PresetTaken):
+        save_preset(echo, "Nightly", {"whole": 2}, actor=olga, replace=seen)
+    assert Preset.objects.get().values["whole"] == 3
+    save_preset(echo, "Nightly", {"whole": 2}, actor=olga, replace=version_of(Preset.objects.get()))
+    kept = Preset.objects.get()
+    assert (kept.pk, kept.values["whole"], kept.owner_label) == (theirs.pk, 2, "Olga Berg")
+    event = AuditEvent.objects.latest("pk")
+    assert (event.actor_label, event.details) == ("Olga Berg", {"replaced": "Ana"})
+    assert [line.note for line in sentences([event])] == ["replaced that of Ana, from the command line"]
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 101])

@@ -55,8 +55,16 @@ def test_a_reset_is_in_the_audit_trail_without_the_password() -> None:
     assert password not in json.dumps(event.details)
 
 
+def test_prepare_tells_a_person_in_a_sentence() -> None:
+    assert call("prepare") == (
+        "The database is ready. Nobody may sign in yet: manage.py reset_admin makes an administrator.\n"
+    )
+    call("reset_admin")
+    assert call("prepare") == "The database is ready.\n"
+
+
 def test_prepare_reports_and_can_be_repeated() -> None:
-    first = json.loads(call("prepare"))
+    first = json.loads(call("prepare", "--json"))
     assert first == {
         "home": "/admin/",
         "login": "/admin/login/",
@@ -67,5 +75,5 @@ def test_prepare_reports_and_can_be_repeated() -> None:
     roles = set(Group.objects.values_list("name", flat=True))
     assert {"Viewer", "Operator"} <= roles
     call("reset_admin", "--first")
-    assert json.loads(call("prepare")) == {**first, "has_admin": True}
+    assert json.loads(call("prepare", "--json")) == {**first, "has_admin": True}
     assert set(Group.objects.values_list("name", flat=True)) == roles

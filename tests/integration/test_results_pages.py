@@ -181,9 +181,10 @@ def test_secrets_that_only_the_job_knows_are_hidden(client: Client) -> None:
     named = keep("aaaa-1", None, task_name=name, task_args="[]", task_kwargs='{"pin": "4711", "whole": 3}')
     text = page_of(client, named)
     assert "4711" not in text and "&quot;whole&quot;: 3" in text
-    positional = keep("aaaa-2", None, task_name=name, task_args='["4711"]', task_kwargs="{}")
+    args = [None] * 20 + ["4711"]  # its last parameter
+    positional = keep("aaaa-2", None, task_name=name, task_args=json.dumps(args), task_kwargs="{}")
     text = page_of(client, positional)
-    assert "4711" not in text and "secrets cannot be told" in text
+    assert "4711" not in text and "•••" in text
 
 
 def test_a_failure_has_its_traceback(client: Client) -> None:

@@ -25,6 +25,8 @@ from jobs.ledger.keeping import parse_keeping
 from jobs.ledger.retention import expired_counts, prune
 from jobs.library.maintenance import nightly_housekeeping
 from jobs.models import Attempt, AuditEvent, Run, RunFile, RunLog, RunObject
+from jobs.pipeline import cancelled
+from jobs.pipeline.live import LiveRun, current
 from jobs.states import ACTIVE, State
 
 pytestmark = pytest.mark.django_db
@@ -152,6 +154,26 @@ def test_it_works_in_small_transactions_and_goes_on_where_the_deadline_stopped_i
     assert len(deletions) >= 2
     assert max(sql.count(",") for sql in deletions) < 900
     assert done.runs == {State.SUCCEEDED: 450}
+
+
+def test_stopped_between_two_batches_it_says_what_it_has_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    Run.objects.bulk_create(
+        [Run(task_id=f"{n}", state="succeeded", accepted_at=days(91), finished_at=days(91)) for n in range(150)]
+    )
+    run("pruning", 0, State.RUNNING)
+
+    def ask(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        done = execute(sql, params, many, context)
+        if sql.startswith('DELETE FROM "jobs_run" '):
+            Run.objects.filter(task_id="pruning").update(cancel_requested_at=timezone.now())
+        return done
+
+    monkeypatch.setattr(cancelled, "CHECK_EVERY", 0)
+    monkeypatch.setattr(current, "run", LiveRun("pruning", 1))
+    with connection.execute_wrapper(ask), pytest.raises(cancelled.Cancelled):
+        prune(SYSTEM)
+    assert Run.objects.count() == 51
+    assert AuditEvent.objects.get(verb="prune").details["runs"] == {"succeeded": 100}
 
 
 def test_signals_cost_nothing() -> None:

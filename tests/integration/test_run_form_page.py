@@ -44,6 +44,31 @@ def test_limits_stand_under_the_field(client: Client) -> None:
     assert "From 0 to 100." in client.get(FORM).content.decode()
 
 
+def test_the_help_says_each_limit_once(client: Client, admin_client: Client) -> None:
+    page = admin_client.get("/admin/jobs/run/catalog/jobs.library.diagnostics.echo/start/").content.decode()
+    text = re.sub(r"<[^>]*>|\s+", " ", page)
+    assert text.count("1,000") == 2 and text.count("From -1,000 to 1,000.") == 1 and "-1000" not in text
+    assert "One a line. One a line." not in text and "At most 5,000 characters." in text
+
+
+def test_the_title_names_the_job(client: Client) -> None:
+    assert re.search(r"<title>\s*Run Add \|", client.get(FORM).content.decode())
+
+
+def test_who_was_signed_out_reads_that_nothing_was_started(client: Client) -> None:
+    values = {"nonce": nonce_of(client.get(FORM)), "a": "1"}
+    client.logout()
+    assert "signed out" not in client.get(FORM, follow=True).content.decode(), "only a form is lost"
+    watched = client.post(f"{FORM}targets/", values, headers={"HX-Request": "true"})
+    assert watched.status_code == 204, "no sign-in page in the middle of a form"
+    answer = client.post(FORM, values, follow=True)
+
+    assert answer.redirect_chain[0][0].startswith("/admin/login/?next=")
+    assert "You were signed out. Nothing was started or changed." in answer.content.decode()
+    assert not Run.objects.exists()
+    assert "signed out" not in client.get("/admin/login/").content.decode(), "it is said once"
+
+
 def test_a_sent_form_is_a_run_and_leads_to_its_page(client: Client) -> None:
     response = client.post(FORM, {"nonce": nonce_of(client.get(FORM)), "a": "2", "b": "3", "reason": "a check"})
 

@@ -17,13 +17,23 @@ from kombu.utils import json
 
 from admin_ext.parts import chips
 from admin_ext.run.tabs import Tab
+from jobs.catalog.registry import find_job
 from jobs.failures.record import note_failures
+from jobs.ledger.audit import Actor
+from jobs.ledger.start import start_run
 from jobs.models import Attempt, AuditEvent, Run, RunFile
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, Source, State
 from tests import jobs_under_test as under_test
 
 HOSTILE = ["<script>alert(1)</script>", "{{191*7919}}", '" x-data="{}" onload="alert(1)']
+
+
+def test_the_head_says_that_it_was_a_dry_run(client: Client, olga: Actor) -> None:
+    for dry in (True, False):
+        run = start_run(find_job(under_test.purge.name), {"prefix": "x", "dry_run": dry}, actor=olga).run
+        head = client.get(f"/admin/jobs/run/{run.task_id}/change/").content.decode().split("</header>")
+        assert any("Dry run</span>" in part for part in head) is dry
 
 
 @pytest.fixture

@@ -1,15 +1,22 @@
 """The verb *run*: permission, precondition, effect and audit in one."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 
+from admin_ext.audit.sentences import sentences
+from admin_ext.parts.rows import rows
 from jobs.catalog.registry import Job, find_job
 from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
 from jobs.ledger import start as start_module
 from jobs.ledger.audit import Actor
-from jobs.ledger.start import Moment, Wish, start_run
+from jobs.ledger.dry_runs import is_dry_run
+from jobs.ledger.run_slices import line_of
+from jobs.ledger.start import Moment, Wish, start_many, start_run
 from jobs.ledger.verbs import VERBS
 from jobs.models import AuditEvent, Run
 from jobs.states import Source, State
@@ -69,7 +76,7 @@ def test_who_may_not_is_told_and_noted(add: Job, vito: Actor) -> None:
 
 def test_the_jobs_own_permission_is_asked_for_too(olga: Actor) -> None:
     derived = find_job(under_test.plain.name)
-    with pytest.raises(NotPermitted, match=r"jobs\.run_any_task"):
+    with pytest.raises(NotPermitted, match="“Can run registered tasks that declare no job”"):
         start_run(derived, {}, actor=olga)
 
 
@@ -121,3 +128,26 @@ def test_every_verb_names_its_permission_and_what_to_do_without_it() -> None:
     for verb in VERBS.values():
         assert verb.permission.split(".")[0] in {"jobs", "auth", "django_celery_beat"}
         assert "ask for" in verb.sentence
+        assert verb.infinitive and "_" not in verb.infinitive
+
+
+def test_who_is_refused_is_sent_to_a_role_that_may() -> None:
+    roles = [row["fields"] for row in json.loads(Path("jobs/fixtures/roles.json").read_text())]
+    for verb in VERBS.values():
+        who = {role["name"] for role in roles if verb.permission in {f"{p[1]}.{p[0]}" for p in role["permissions"]}}
+        asked = re.search(r"ask for (?:the role (\w+)|a superuser)\.", verb.sentence)
+        assert asked and (asked[1] in who if who else asked[1] is None), verb
+
+
+def test_a_dry_run_does_not_read_like_the_act_itself(olga: Actor) -> None:
+    job = find_job(under_test.purge.name)
+    dry = start_run(job, {"prefix": "x" * 600, "dry_run": True}, actor=olga).run
+    real = start_run(job, {"prefix": "x"}, actor=olga).run
+    start_many(job, [{"prefix": "x", "dry_run": True}], actor=olga, batch_id="b1")
+    events = list(AuditEvent.objects.order_by("pk"))
+    assert [event.details.get("dry_run") for event in events] == [True, None, True]
+    assert [line.verb for line in sentences(events)] == ["dry-ran", "ran", "dry-ran"]
+    assert (is_dry_run(dry, job), is_dry_run(real, job)) == (True, False)
+    assert dry.summary.startswith("dry run, prefix=xxx") and real.summary == "prefix=x, limit=10, dry_run=False"
+    dry.state, dry.error_type = State.FAILED, "ValueError"
+    assert [row.line for row in rows((line_of(dry), line_of(real)))] == ["dry run: ValueError", real.summary]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,6 +15,7 @@ from django.test import Client
 from django.utils import timezone
 from redis import Redis
 
+from admin_ext.parts.words import exact
 from jobs.fleet.broker import forget_clients
 from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import Latest, write_samples
@@ -67,6 +69,14 @@ def said(client: Client) -> str:
 def publish(client: Redis, *ids: str, step: int = 0) -> None:
     for one in ids:
         client.lpush(lists_of("default")[step], message(id=one, published_at=time.time() - 1))
+
+
+def received(client: Redis, *ids: str, ago: float, queue: str = "default", **headers: Any) -> None:
+    """Messages that a worker took so many seconds ago, as kombu keeps them until they are acknowledged."""
+    for one in ids:
+        value = json.dumps([json.loads(message(id=one, **headers)), "", queue])
+        client.hset("unacked", f"tag-{one}", value)
+        client.zadd("unacked_index", {f"tag-{one}": time.time() - ago})
 
 
 def test_nobody_takes_from_its_queue(redis: Redis, ana: Client) -> None:
@@ -144,6 +154,59 @@ def test_a_message_that_is_nowhere_is_said_to_be_so(redis: Redis, ana: Client) -
     run()
     put(redis)
     assert "Its message is in no list of its queue" in said(ana)
+
+
+LONG_AGO = timedelta(minutes=5)
+GONE = "Redis lost it, somebody removed it, or a worker that is gone had it."
+
+
+def test_a_message_that_redis_lost_is_told_before_that_nobody_takes(redis: Redis, ana: Client) -> None:
+    run(guaranteed=False, queue="lonely", published_at=timezone.now() - LONG_AGO)
+    shown = said(ana)
+    assert f"Its message is no longer in the queue: {GONE}" in shown and "cancel it, or start it anew" in shown
+    assert "No worker takes" not in shown
+    redis.lpush(lists_of("lonely")[0], message(id="mine"))
+    assert "No worker takes from the queue lonely." in said(ana)
+
+
+@pytest.mark.parametrize("state", [State.QUEUED, State.RETRYING])
+def test_a_lost_message_of_the_console_is_published_again(redis: Redis, ana: Client, state: State) -> None:
+    run(state, published_at=timezone.now() - LONG_AGO, publish_after=timezone.now() + LONG_AGO)
+    put(redis)
+    shown = said(ana)
+    assert f"a worker has just taken it, {GONE}" in shown and "The recorder publishes it again by itself." in shown
+    Lease.objects.all().delete()
+    assert "Or it has run: no recorder is alive" in said(ana)
+
+
+def test_a_message_is_not_called_lost_while_anybody_may_have_it(redis: Redis, ana: Client) -> None:
+    mine = run(guaranteed=False, published_at=timezone.now() - timedelta(seconds=50))
+    put(redis)
+    assert GONE not in said(ana)
+    Run.objects.filter(pk=mine.pk).update(published_at=timezone.now() - LONG_AGO)
+    assert GONE in said(ana)
+    put(redis, running={"mine": None})
+    assert GONE not in said(ana)
+    put(redis)
+    redis.lpush(lists_of("default")[0], *[message(id=f"x{number}") for number in range(1001)])
+    assert GONE not in said(ana)
+
+
+def test_a_message_that_a_worker_left_behind_comes_back_at_a_moment(redis: Redis, ana: Client) -> None:
+    run(guaranteed=False, published_at=timezone.now() - LONG_AGO)
+    put(redis, holds=0)
+    received(redis, "mine", ago=60)
+    shown = said(ana)
+    assert "The worker that had received it is gone, or has lost its connection; nobody has it now." in shown
+    assert f"Redis gives it to another worker from {exact(timezone.now() + timedelta(minutes=59))[:-9]}" in shown
+    put(redis, "holder@w", holds=1, up=7200.0)
+    assert "A worker holds it until the time that its publisher asked for, or one that is gone had it." in said(ana)
+    put(redis, "holder@w", holds=1, up=30.0)  # it began after the message was received
+    assert "nobody has it now" in said(ana)
+    received(redis, "mine", ago=4000)
+    assert "Redis gives it to another worker once a worker looks." in said(ana)
+    received(redis, "mine", ago=5)
+    assert "A worker has just received it" in said(ana)
 
 
 def test_without_redis_it_is_not_known(redis: Redis, ana: Client, settings: Any) -> None:

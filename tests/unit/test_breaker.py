@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from jobs.fleet import breaker
-from jobs.fleet.breaker import BREAKER_SECONDS, ask, silent_for
-from jobs.fleet.broker import RedisError, RedisRefused
+from jobs.fleet.breaker import BREAKER_SECONDS, Away, ask, away, silent_for
+from jobs.fleet.broker import RedisError, RedisRefused, RedisUnknown
 from jobs.fleet.workers import read_fleet
 
 
@@ -48,6 +48,19 @@ def test_a_process_that_never_heard_from_redis_does_not_know_since_when(clock: C
     assert ask(fails) is None and silent_for() is None
 
 
+def test_an_outage_is_counted_from_the_first_failure_and_keeps_its_kind(clock: Clock) -> None:
+    def refused(client: Any) -> None:
+        raise RedisUnknown("WRONGPASS")
+
+    assert ask(lambda client: "yes") == "yes" and away() is None
+    clock.now += 25
+    assert ask(fails) is None and away() == Away(0, unknown=False)
+    clock.now += 3
+    assert ask(refused) is None and away() == Away(3, unknown=True)
+    clock.now += 3
+    assert ask(lambda client: "back") == "back" and away() is None
+
+
 def test_a_mistake_of_ours_is_not_taken_for_an_outage(clock: Clock) -> None:
     with pytest.raises(KeyError):
         ask(lambda client: dict[str, str]()["nothing"])
@@ -82,6 +95,9 @@ class Redis:
         self.answers.append(0)
 
     def lindex(self, *args: Any) -> None:
+        self.answers.append(None)
+
+    def execute_command(self, *args: Any, **options: Any) -> None:
         self.answers.append(None)
 
     def execute(self) -> list[Any]:

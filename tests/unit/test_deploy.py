@@ -52,8 +52,38 @@ def test_the_four_processes_are_all_there_are() -> None:
     assert set(procfile()) == {"web", "worker", "beat", "recorder"}
     assert {path.stem for path in SYSTEMD.glob("*.service")} == {f"opsconsole-{name}" for name in procfile()}
     assert set(compose()["services"]) == {*procfile(), "prepare", "database", "redis", "proxy"}
-    wants = re.search(r"^Wants=(.*)$", (SYSTEMD / "opsconsole.target").read_text(), re.MULTILINE)
-    assert wants and set(wants[1].split()) == {path.name for path in SYSTEMD.glob("*.service")}
+
+
+def test_each_host_starts_what_is_enabled_on_it_and_nothing_else() -> None:
+    """Also after a restart of a host with a worker alone, whose target nobody has enabled."""
+    for name in procfile():
+        (wanted,) = re.findall(r"^WantedBy=(.*)$", (SYSTEMD / f"opsconsole-{name}.service").read_text(), re.MULTILINE)
+        assert set(wanted.split()) == {"multi-user.target", "opsconsole.target"}
+    assert not re.search(r"^(Wants|Requires)=", (SYSTEMD / "opsconsole.target").read_text(), re.MULTILINE)
+    assert re.search(r"^PartOf=opsconsole.target$", COMMON.read_text(), re.MULTILINE)
+
+
+def test_no_process_writes_below_a_mount_that_is_missing() -> None:
+    (mounts,) = re.findall(r"^RequiresMountsFor=(.*)$", COMMON.read_text(), re.MULTILINE)
+    (files,) = re.findall(r"^FILES_DIR=(.*)$", (SYSTEMD / "opsconsole.env.example").read_text(), re.MULTILINE)
+    assert Path(files).is_relative_to(mounts) and f"ReadWritePaths=-{mounts}\n" in COMMON.read_text()
+
+
+def settings_of_the_readme() -> set[str]:
+    """The names of its table of settings."""
+    section = (PROJECT / "README.md").read_text().split("\n## Settings\n")[1].split("\n## ")[0]
+    names = {
+        name for cell in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+    assert {"SECRET_KEY", "TASK_TIME_LIMIT", "ALERT_WEBHOOK_SECRET", "OPSCONSOLE_VAR"} <= names
+    return names
+
+
+def test_compose_hands_on_every_setting_and_the_example_names_what_can_be_chosen() -> None:
+    text, example = (DEPLOY / "compose.yaml").read_text(), (DEPLOY / "compose.env.example").read_text()
+    assert settings_of_the_readme() - set(compose()["services"]["worker"]["environment"]) == set()
+    chosen = set(re.findall(r"(?<!\$)\$\{(\w+)", text))
+    assert chosen - set(re.findall(r"^#?(\w+)=", example, re.MULTILINE)) == set()
 
 
 def test_the_image_starts_the_web_process() -> None:

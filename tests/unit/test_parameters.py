@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
@@ -13,11 +13,14 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AwareDatetime, Field, SecretStr
+from pydantic import AfterValidator, AwareDatetime, Field, HttpUrl, Json, SecretStr, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+from pydantic_core._pydantic_core import list_all_errors
 
 from jobs.catalog.fields import Kind
 from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.parameters import Call, Parameters
+from jobs.catalog.refusals import refusal
 from jobs.errors import ConfigurationError, InvalidArguments
 
 #: Null characters are refused, which has a test of its own.
@@ -149,6 +152,88 @@ def test_each_wrong_value_is_named_by_its_field() -> None:
     assert set(refused.value.fields) == {"day", "count", "mode", "unknown"}
     assert all(sentence.endswith(".") for sentence in refused.value.fields.values())
     assert str(refused.value).startswith("Nothing was started: 4 fields to correct")
+
+
+SAID: list[tuple[Any, Any, str]] = [
+    (int, "x", "Enter a whole number."),
+    (int, 1.5, "Enter a whole number."),
+    (int, "9" * 5000, "This number has too many digits."),
+    (float, "x", "Enter a number such as 0.5."),
+    (float, "NaN", "Enter a number; infinity and NaN are none."),
+    (Decimal, "1,5", "Enter a number such as 0.5."),
+    (Annotated[int, Field(gt=1000)], 1, "Enter more than 1,000."),
+    (Annotated[int, Field(ge=1000)], 1, "Enter 1,000 or more."),
+    (Annotated[float, Field(lt=0.5)], 1, "Enter less than 0.5."),
+    (Annotated[Decimal, Field(le=Decimal("1000.50"))], 1001, "Enter 1,000.50 or less."),
+    (Annotated[int, Field(multiple_of=5000)], 1, "Enter a multiple of 5,000."),
+    (Annotated[Decimal, Field(max_digits=3)], "1.234", "Digits in all: at most 3."),
+    (Annotated[Decimal, Field(decimal_places=2)], "1.234", "Digits after the point: at most 2."),
+    (Annotated[Decimal, Field(max_digits=3, decimal_places=2)], "12", "Digits before the point: at most 1."),
+    (Annotated[date, Field(ge=date(2026, 1, 1))], "2025-01-01", "Enter 2026-01-01 or later."),
+    (Annotated[date, Field(lt=date(2026, 1, 1))], "2026-01-01", "Enter one before 2026-01-01."),
+    (Annotated[datetime, Field(le=datetime(2026, 1, 1, tzinfo=UTC))], "2027-01-01T00:00Z", " or earlier."),
+    (Annotated[timedelta, Field(le=timedelta(minutes=90))], "PT2H", "Enter 1 hour and 30 minutes or less."),
+    (str, 1, "Enter a text."),
+    (Annotated[str, Field(max_length=5000)], "x" * 6012, "At most 5,000 characters; these are 6,012."),
+    (Annotated[str, Field(min_length=2)], "x", "At least 2 characters; this is 1."),
+    (Annotated[str, Field(pattern="^a+$")], "b", "This must fit the pattern “^a+$”."),
+    (Annotated[list[int], Field(max_length=2)], [1, 2, 3], "At most 2 of them; these are 3."),
+    (Annotated[list[int], Field(min_length=2)], [1], "At least 2 of them; this is 1."),
+    (Annotated[set[int], Field(max_length=1)], [1, 2, 3], "At most 1 of them; these are 3."),
+    (list[int], {}, "Enter a list, such as [1, 2]."),
+    (list[int], [1, "x"], "Line 2: Enter a whole number."),
+    (list[date], ["2026-01-01", "x"], "Line 2: Enter a date such as 2026-09-30."),
+    (dict[str, int], [], 'Enter an object, such as {"name": 1}.'),
+    (Literal["a", "b", 3], "x", "Choose 'a', 'b' or 3."),
+    (Colour, "x", "Choose 'r' or 'b'."),
+    (bool, "x", "Choose yes or no."),
+    (date, "x", "Enter a date such as 2026-09-30."),
+    (date, "2026-09-30T10:00", "Enter a date without a time, such as 2026-09-30."),
+    (datetime, "x", "Enter a day and a time such as 2026-09-30T14:30."),
+    (datetime, "2026-09-30T14:30", "Enter it with its zone, such as 2026-09-30T14:30Z."),
+    (time, "x", "Enter a time such as 14:30."),
+    (timedelta, "x", "Enter a duration such as 01:30:00 or PT1H30M."),
+    (UUID, "zzz", "Enter a UUID such as 123e4567-e89b-12d3-a456-426614174000."),
+    (HttpUrl, "x", "Enter an address such as https://example.org/page."),
+    (HttpUrl, "ftp://x", "Its beginning must be 'http' or 'https', followed by ://."),
+    (Json, "{x", "This is not JSON: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hint", "value", "sentence"), SAID, ids=[f"{s[0]}"[:40] for s in SAID])
+def test_what_does_not_fit_is_said_in_a_sentence_for_staff(hint: Any, value: object, sentence: str) -> None:
+    def asked(x: Any) -> None: ...
+
+    asked.__annotations__ = {"x": hint}
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(asked).to_json({"x": value})
+    assert sentence in refused.value.fields["x"] and "Input" not in refused.value.fields["x"]
+
+
+def test_no_error_of_pydantic_is_shown_in_its_own_words() -> None:
+    for kind in list_all_errors():
+        if kind["type"] in ("value_error", "assertion_error"):  # an author's own
+            continue
+        facts = kind.get("example_context") or {}
+        raw = kind["message_template_python"]
+        item: ErrorDetails = {"type": kind["type"], "loc": (), "msg": raw, "input": None, "ctx": facts}
+        said = refusal(item)
+        assert said.endswith(".") and said.rstrip(".") != raw.rstrip("."), kind["type"]
+
+
+def test_an_authors_own_error_is_shown_as_it_is() -> None:
+    def even(value: int) -> int:
+        if value % 2:
+            raise ValueError("Choose an even number.")
+        return value
+
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(Annotated[int, AfterValidator(even)]).validate_python(1)
+    assert refusal(refused.value.errors()[0]) == "Choose an even number."
+
+
+def test_wrong_asks_only_for_what_is_there() -> None:
+    assert Parameters(sample).wrong({"count": 11, "mode": "fast", "note": "\0"}).keys() == {"count", "note"}
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "NaN", "-Infinity"])

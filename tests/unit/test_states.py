@@ -9,7 +9,7 @@ def test_every_state_is_active_or_finished_and_has_a_rank() -> None:
 
 
 def test_what_may_be_claimed_or_dispatched_is_active_and_what_staff_retry_has_ended() -> None:
-    assert CLAIMABLE < ACTIVE
+    assert CLAIMABLE <= ACTIVE
     assert DISPATCHABLE < ACTIVE
     assert RETRYABLE < FINISHED
 

@@ -1,7 +1,7 @@
-"""`manage.py prepare`: bring the database up to date and report, as JSON, what the launcher needs to know."""
+"""`manage.py prepare`: bring the database up to date and report in a sentence, or in JSON for the launcher."""
 
-import json
 from contextlib import suppress
+from json import dumps, loads
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
@@ -27,7 +27,10 @@ class Command(BaseCommand):
     # The checks look at the database too, and their report of a dead one is not one sentence.
     requires_system_checks = ()
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="report to `make up` what it needs to know")
+
+    def handle(self, *args: Any, json: bool = False, **options: Any) -> None:
         try:
             _make_folder()
             connection.ensure_connection()
@@ -41,6 +44,10 @@ class Command(BaseCommand):
             has_admin = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).exists()
         except DatabaseError as error:
             raise CommandError(_sentence(error)) from None
+        if not json:
+            then = "" if has_admin else " Nobody may sign in yet: manage.py reset_admin makes an administrator."
+            self.stdout.write(f"The database is ready.{then}")
+            return
         report = {
             "home": reverse("admin:index"),
             "login": reverse("admin:login"),
@@ -48,7 +55,7 @@ class Command(BaseCommand):
             "https": settings.SECURE_SSL_REDIRECT,
             "has_admin": has_admin,
         }
-        self.stdout.write(json.dumps(report))
+        self.stdout.write(dumps(report))
 
 
 def _make_folder() -> None:
@@ -63,7 +70,7 @@ def _make_folder() -> None:
 def _load_roles() -> None:
     """Into a database that has none of them; groups that are no roles of ours are somebody else's."""
     path = FOLDER / "roles.json"
-    roles = [row["fields"]["name"] for row in json.loads(path.read_text())]
+    roles = [row["fields"]["name"] for row in loads(path.read_text())]
     if not Group.objects.filter(name__in=roles).exists():
         call_command("loaddata", str(path), verbosity=0)
 
@@ -72,7 +79,7 @@ def _load_schedules() -> None:
     """Into a database that has no schedule. Its times may be there already, and are others' then: they have no keys."""
     if not PeriodicTask.objects.exists():
         with transaction.atomic():
-            for row in json.loads((FOLDER / "schedules.json").read_text()):
+            for row in loads((FOLDER / "schedules.json").read_text()):
                 PeriodicTask.objects.create(**row | {"crontab": shared_crontab(**row["crontab"])})
 
 

@@ -11,6 +11,7 @@ from jobs.catalog.registry import find_job
 from jobs.errors import JobsError
 from jobs.fleet.beacon import read_beacons
 from jobs.fleet.broker import RedisError, steady_client
+from jobs.fleet.workers import refusal
 from jobs.ledger.audit import Actor
 from jobs.ledger.leases import holdings
 from jobs.ledger.start import start_run
@@ -53,7 +54,10 @@ def _missing() -> str:
     if recorder is None or not recorder.alive:
         return "no recorder holds the lease; see the lines of recorder, or start one: manage.py recorder."
     try:
-        beacons, _ = read_beacons(steady_client())
+        client = steady_client()
+        if refused := refusal(client):  # else it would look as if no worker listened: none can write its beacon
+            return f"Redis takes no writes ({refused[:200]}); see its memory, its disk and its log."
+        beacons, _ = read_beacons(client)
     except RedisError as error:
         return f"Redis does not answer ({error}); start it or correct REDIS_URL."
     if not any(find_job(JOB).queue in beacon.queues for beacon in beacons):

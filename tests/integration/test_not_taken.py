@@ -1,0 +1,112 @@
+"""A database that can be read and takes no writes: forms say so, keep their nonce, and the next press starts once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.http import HttpResponse
+from django.test import Client
+
+from admin_ext.parts.not_taken import NOT_ALL_CHANGED, NOT_ALL_STARTED, NOT_CHANGED, NOT_STARTED, taken
+from jobs.models import AuditEvent, Run
+from jobs.states import State
+from tests import jobs_under_test as under_test
+from tests.integration.failure_facts import failed, group_of, record, run_of
+from tests.integration.schedule_rows import LIST, row
+from tests.integration.test_run_page import address, make
+
+START = f"/admin/jobs/run/catalog/{under_test.echo_types.name}/start/"
+
+
+@pytest.fixture
+def ana(transactional_db: None) -> Client:
+    client = Client()
+    client.force_login(User.objects.create_superuser("ana"))
+    return client
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Somebody else holds the lock that every write needs, and nobody waits long for it."""
+    sqlite = connection.vendor == "sqlite"
+    other = connection.copy()
+    with connection.cursor() as mine, other.cursor() as theirs:
+        mine.execute("PRAGMA busy_timeout = 50" if sqlite else "SET lock_timeout = '50ms'")
+        theirs.execute("BEGIN IMMEDIATE" if sqlite else "BEGIN")
+        if not sqlite:
+            theirs.execute("LOCK TABLE jobs_run, jobs_auditevent, jobs_failuregroup IN EXCLUSIVE MODE")
+            theirs.execute("LOCK TABLE django_celery_beat_periodictask IN EXCLUSIVE MODE")
+        try:
+            yield
+        finally:
+            theirs.execute("ROLLBACK")
+            mine.execute("PRAGMA busy_timeout = 20000" if sqlite else "SET lock_timeout = 0")
+    other.close()
+
+
+def said(response: Any, words: str) -> bool:
+    return response.status_code == 503 and words in re.sub(r"\s+", " ", response.content.decode())
+
+
+def test_a_form_keeps_its_nonce_and_starts_once(ana: Client) -> None:
+    values = {"nonce": "n-1", "oc.act": "run", "whole": "3"}
+    with held():
+        refused = ana.post(START, values)
+    assert said(refused, NOT_STARTED) and 'value="n-1"' in refused.content.decode()
+    assert not Run.objects.exists()
+    assert [ana.post(START, values).status_code for _ in range(2)] == [302, 302]
+    assert Run.objects.count() == 1
+
+
+def test_every_other_verb_says_so_too(ana: Client) -> None:
+    old, waits, made = make(State.FAILED), make(State.QUEUED), row()
+    broken = run_of(under_test.add.name, arguments='[[], {"a": 1}]')
+    record(failed(broken))
+    group = group_of(broken)
+    review, events = f"/admin/jobs/failuregroup/{group.pk}/", AuditEvent.objects.count()
+    upto = "2100-01-01T00:00:00+00:00"
+    with held():
+        again = ana.post(address(old, "retry/"), {"nonce": "n-2", "oc.queue": "default"})
+        assert said(again, NOT_STARTED) and 'value="n-2"' in again.content.decode()
+        assert said(ana.post(address(waits, "cancel/"), {"reason": "r"}), NOT_ALL_CHANGED)
+        assert said(ana.post(f"{review}resolve/", {"seen": str(group.version)}), NOT_CHANGED)
+        assert said(ana.post(f"{review}retry/", {"nonce": "n-3", "upto": upto, "pace": "0"}), NOT_ALL_STARTED)
+        assert said(ana.post(f"{LIST}{made.pk}/run/", {"nonce": "n-4"}), NOT_STARTED)
+        assert said(ana.post(f"{LIST}{made.pk}/delete/"), NOT_CHANGED)
+        switched = ana.post(f"{LIST}{made.pk}/switch/", {"to": "off"}, follow=True)
+        assert NOT_CHANGED in switched.content.decode()
+    made.refresh_from_db()
+    assert made.enabled and AuditEvent.objects.count() == events and Run.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_where_a_request_is_one_transaction_the_page_can_still_be_read(client: Client) -> None:
+    """As with ATOMIC_REQUESTS: what fails inside has broken the transaction."""
+    client.force_login(User.objects.create_superuser("ana"))
+
+    def breaks(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith('INSERT INTO "jobs_run"'):
+            return execute("SELECT 1 FROM nowhere", (), False, context)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(breaks):
+        assert said(client.post(START, {"nonce": "n-1", "oc.act": "run", "whole": "3"}), NOT_STARTED)
+    assert not Run.objects.exists() and not AuditEvent.objects.exists()
+
+
+@pytest.mark.django_db
+def test_what_was_done_before_it_failed_is_undone() -> None:
+    def halfway() -> HttpResponse:
+        with transaction.atomic(savepoint=False), connection.cursor() as cursor:
+            User.objects.create_user("half")
+            cursor.execute("SELECT 1 FROM nowhere")
+        return HttpResponse("done")
+
+    answer = taken(halfway, lambda: HttpResponse(str(User.objects.count())))
+    assert (answer.status_code, answer.content) == (503, b"0")
