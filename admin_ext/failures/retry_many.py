@@ -154,7 +154,7 @@ class RetryGroup(AskView):
         return lacking(self.request, RETRY_RUN, START_RUN.permission, *([self.job.permission] if self.job else []))
 
     def _facts(self, count: int) -> list[Consequence]:
-        facts = [Consequence("replay", f"{plural(count, 'new run')}, each with the arguments of its failed one.")]
+        facts = [Consequence("replay", f"{plural(count, 'new run')}, with the arguments of what failed.")]
         facts.append(Consequence("do_not_disturb_on", "What has not begun can be stopped on the group's page."))
         note = FailureNote.objects.filter(group=self.group).first()
         if note is not None:

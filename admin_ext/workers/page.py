@@ -243,6 +243,7 @@ def _facts(one: Judged) -> tuple[tuple[str, str], ...]:
         ("Pool", beacon.pool),
         ("Concurrency", f"{slots}, {prefetch}"),
         ("Reserved", f"{plural(beacon.reserved, 'message')}, received and not begun"),
+        ("Held", "unknown" if beacon.holds is None else f"{plural(beacon.holds, 'message')} until their time"),
         ("Runs begun", "unknown" if beacon.processed is None else f"{beacon.processed:,} since its start"),
         ("Last movement", "unknown" if beacon.moved is None else f"{duration(beacon.moved + one.age)} ago"),
         ("Main process", "unknown" if beacon.memory is None else file_size(beacon.memory)),

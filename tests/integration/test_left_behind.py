@@ -93,6 +93,7 @@ def test_the_page_of_a_gone_worker_tells_what_it_had_received(redis: Redis, ana:
     at = time.time() - age
     put(redis, burning=False, at=at, holds=8, running={"a": None, "b": 1})
     shown = text(ana, WORKER, name="w@one")
+    assert "8 messages until their time" in shown
     assert "It had received 10 messages and not begun" in shown and "Nothing of it is lost" not in shown
     assert f"{when} {clock(datetime.fromtimestamp(at + 3600, UTC))} on." in shown
     put(redis, burning=False, at=at, holds=0)
