@@ -11,8 +11,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from admin_ext.parts.live import stranger
 from admin_ext.parts.words import clock
-from admin_ext.queues.listing import stranger
 from jobs.ledger.snoozes import snooze, wake
 
 from .page import SNOOZES, overview_page

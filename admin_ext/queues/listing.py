@@ -8,20 +8,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import admin
-from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
 from admin_ext.parts.chart import Spark, as_of, spark
 from admin_ext.parts.chips import Chip, Pill
 from admin_ext.parts.keyset import link
+from admin_ext.parts.live import live_part
 from admin_ext.parts.numbered import NumberedPage, cut
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, plural
@@ -217,23 +215,7 @@ class QueuesPage(UnfoldModelAdminViewMixin, TemplateView):
         return super().get_context_data(**kwargs, **context)
 
 
-def stranger(request: HttpRequest) -> HttpResponse | None:
-    """What a poll is told when nobody is signed in any more: a sign-in page must not be swapped into the page."""
-    if admin.site.has_permission(request):
-        return None
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-
-
 @require_safe
 def live_queues(request: HttpRequest) -> HttpResponse:
     """`…/queues/live/`: the list without its frame; without htmx, the page itself."""
-    if (answer := stranger(request)) is not None:
-        return answer
-    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-    if not request.headers.get("HX-Request"):
-        return redirect(f"{reverse('admin:jobs_queues')}?{request.GET.urlencode()}")
-    response = render(request, "admin_ext/queues/live.html", {"page": queue_list_page(request)})
-    response["Cache-Control"] = "no-store"
-    return response
+    return live_part(request, "admin:jobs_queues", "admin_ext/queues/live.html", queue_list_page)

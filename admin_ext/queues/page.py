@@ -8,17 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role
 from admin_ext.parts.chart import Chart, chart
 from admin_ext.parts.chips import QUEUE, UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
+from admin_ext.parts.live import live_part
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import file_size, plural
 from jobs.catalog.registry import find_job, job_title
@@ -33,7 +33,7 @@ from jobs.ledger.waiting import waiting_by_queue
 from jobs.models import Run
 
 from .lines import PAGE, UNKNOWN_COUNT, Count, QueueLine, queue_line, rate_of, unknown_line
-from .listing import LATER_CAP, Known, read_known, stranger
+from .listing import LATER_CAP, Known, read_known
 
 SHOWN = 20
 LONGEST_NAME = 500
@@ -280,11 +280,4 @@ class QueuePageView(UnfoldModelAdminViewMixin, TemplateView):
 @require_safe
 def live_queue(request: HttpRequest) -> HttpResponse:
     """`…/queues/queue/live/`: the page without its frame; without htmx, the page itself."""
-    if (answer := stranger(request)) is not None:
-        return answer
-    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-    if not request.headers.get("HX-Request"):
-        return redirect(f"{reverse(PAGE)}?{request.GET.urlencode()}")
-    response = render(request, "admin_ext/queues/queue_live.html", {"page": queue_page(request)})
-    response["Cache-Control"] = "no-store"
-    return response
+    return live_part(request, PAGE, "admin_ext/queues/queue_live.html", queue_page)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.utils import unquote
-from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,6 +16,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.sidebar import BADGE_CAP, remember_failures, remember_running
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.live import stranger
 from jobs.errors import NotPermitted
 from jobs.ledger.files import FileGone
 from jobs.ledger.live import live_of
@@ -74,22 +74,13 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
         return {**context, "title": kwargs["page_title"]}
 
 
-def _stranger(request: HttpRequest) -> HttpResponse | None:
-    """What a poll is told when nobody is signed in any more: a sign-in page must not be swapped into the page."""
-    if admin.site.has_permission(request):
-        return None
-    if request.headers.get("HX-Request"):
-        return HttpResponse(status=204, headers={"HX-Refresh": "true"})
-    return redirect_to_login(request.get_full_path(), reverse("admin:login"))
-
-
 @require_safe
 def live_run(request: HttpRequest, object_id: str) -> HttpResponse:
     """`…/live/`: the run's page without its frame, for the poll of a run that is active.
 
     `?state=` is the state that the page shows: the log has a poll of its own and is sent only when that has changed.
     """
-    if (answer := _stranger(request)) is not None:
+    if (answer := stranger(request)) is not None:
         return answer
     refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
     page = run_page(unquote(object_id))
@@ -104,7 +95,7 @@ def live_run(request: HttpRequest, object_id: str) -> HttpResponse:
 @require_safe
 def live_log(request: HttpRequest, object_id: str) -> HttpResponse:
     """`…/log/?after=`: the lines that a page does not have yet, and the progress; 204 while there is nothing new."""
-    if (answer := _stranger(request)) is not None:
+    if (answer := stranger(request)) is not None:
         return answer
     refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
     run = Run.objects.defer("arguments").filter(task_id=unquote(object_id)).first()

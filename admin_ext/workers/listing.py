@@ -8,20 +8,19 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
 from admin_ext.parts.chips import WORKER, Chip, Pill
 from admin_ext.parts.keyset import link
+from admin_ext.parts.live import live_part
 from admin_ext.parts.numbered import NumberedPage, cut
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, plural
-from admin_ext.queues.listing import stranger
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
 from jobs.fleet.conditions import Condition, Judged, judge, judge_gone, read_gone, read_waiting, releases
@@ -214,11 +213,4 @@ class WorkersPage(UnfoldModelAdminViewMixin, TemplateView):
 @require_safe
 def live_workers(request: HttpRequest) -> HttpResponse:
     """`…/workers/live/`: the list without its frame; without htmx, the page itself."""
-    if (answer := stranger(request)) is not None:
-        return answer
-    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-    if not request.headers.get("HX-Request"):
-        return redirect(f"{reverse('admin:jobs_workers')}?{request.GET.urlencode()}")
-    response = render(request, "admin_ext/workers/live.html", {"page": worker_list_page(request)})
-    response["Cache-Control"] = "no-store"
-    return response
+    return live_part(request, "admin:jobs_workers", "admin_ext/workers/live.html", worker_list_page)

@@ -6,19 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
 from admin_ext.parts.chips import UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
+from admin_ext.parts.live import live_part
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, file_size, plural
 from admin_ext.queues.lines import queue_href
-from admin_ext.queues.listing import stranger
 from jobs.fleet.breaker import ask
 from jobs.fleet.conditions import Condition, Judged
 from jobs.fleet.day import read_day
@@ -290,11 +289,4 @@ class WorkerPageView(UnfoldModelAdminViewMixin, TemplateView):
 @require_safe
 def live_worker(request: HttpRequest) -> HttpResponse:
     """`…/workers/worker/live/`: the page without its frame; without htmx, the page itself."""
-    if (answer := stranger(request)) is not None:
-        return answer
-    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-    if not request.headers.get("HX-Request"):
-        return redirect(f"{reverse(PAGE)}?{request.GET.urlencode()}")
-    response = render(request, "admin_ext/workers/worker_live.html", {"page": worker_page(request)})
-    response["Cache-Control"] = "no-store"
-    return response
+    return live_part(request, PAGE, "admin_ext/workers/worker_live.html", worker_page)
