@@ -23,6 +23,7 @@ from jobs.ledger.live import live_of
 from jobs.ledger.preview import Preview, preview
 from jobs.ledger.run_page import RunPage, run_page
 from jobs.models import Run
+from jobs.states import FINISHED, State
 
 from .contents import run_context
 from .log import Shown, has_news, log_of
@@ -110,5 +111,8 @@ def live_log(request: HttpRequest, object_id: str) -> HttpResponse:
         progress = progress_card(run, live.progress) if shown.last else None
         context = {"run": run, "log": log, "progress": progress, "fragment": True}
         response = render(request, "admin_ext/run/log_more.html", context)
+    if State(run.state) in FINISHED:
+        # This poll is the quicker one: the page need not wait for its own to show the end.
+        response["HX-Trigger"] = "oc-ended"
     response["Cache-Control"] = "no-store"
     return response

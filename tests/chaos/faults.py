@@ -9,12 +9,16 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.utils import timezone
 from redis import RedisError
 
 from jobs.fleet.broker import FACTS_KEY
+from jobs.models import Lease
+from jobs.recorder.chores import LEASE
 from tests.chaos.failpoints import arm
 from tests.chaos.house import SKEW, House, answers
 from tests.e2e.processes import Daemon, wait_for
@@ -171,10 +175,16 @@ def recorder_frozen(house: House, chance: random.Random) -> None:
         leader.signal(signal.SIGCONT)
 
 
+def _is_led() -> bool:
+    return Lease.objects.filter(name=LEASE, renewed_at__gt=timezone.now() - timedelta(seconds=3)).exists()
+
+
 @fault("queue copied three times")
 def queue_copied(house: House, chance: random.Random) -> None:
     """The workers stand still for two seconds, so that there is something to copy."""
     client = house.client()
+    # After a recorder was killed nothing is published until the other one leads.
+    wait_for(_is_led, "a recorder to lead", 30)
     with house.diary.write("queue", "copied three times"):
         workers = house.all_workers
         for worker in workers:

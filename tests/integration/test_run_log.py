@@ -126,6 +126,16 @@ def test_no_lines_have_a_reason(client: Client, tell: Tell, state: State, query:
     assert sentence in read(client, make(state), query)
 
 
+@pytest.mark.parametrize(
+    ("state", "told"), [(State.RUNNING, None), (State.SUCCEEDED, "oc-ended"), (State.LOST, "oc-ended")]
+)
+def test_who_follows_the_log_hears_of_the_end_at_once(
+    client: Client, tell: Tell, state: State, told: str | None
+) -> None:
+    tell()
+    assert client.get(address(make(state), "log/?last=0")).headers.get("HX-Trigger") == told
+
+
 def test_no_matching_lines_have_a_reason(client: Client) -> None:
     run = make()
     kept(run, line("fine"))
