@@ -74,7 +74,7 @@ ALIKE: dict[str, tuple[Callable[[], Any], ...]] = {
     "json": (partial(parse, "{"), partial(parse, "[1, 2"), partial(parse, "")),
     "ZeroDivisionError": (partial(divide, 1), partial(divide, 2)),
     "AttributeError": (partial(attribute, 1, "a"), partial(attribute, "x", "b")),
-    "FileNotFoundError": (partial(open_file, "/tmp/none/1.csv"), partial(open_file, "/srv/none/zwei.csv")),
+    "FileNotFoundError": (partial(open_file, "/mnt/none/1.csv"), partial(open_file, "/srv/none/zwei.csv")),
     "command not found": (partial(missing_command, "none-1"), partial(missing_command, "none-2")),
     "command failed": (partial(failing_command, 2), partial(failing_command, 3)),
     "redis away": (partial(redis_away, 1), partial(redis_away, 2)),
