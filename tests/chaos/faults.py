@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.db import connections
 from django.utils import timezone
 from redis import RedisError
 
@@ -176,7 +177,10 @@ def recorder_frozen(house: House, chance: random.Random) -> None:
 
 
 def _is_led() -> bool:
-    return Lease.objects.filter(name=LEASE, renewed_at__gt=timezone.now() - timedelta(seconds=3)).exists()
+    try:
+        return Lease.objects.filter(name=LEASE, renewed_at__gt=timezone.now() - timedelta(seconds=3)).exists()
+    finally:
+        connections.close_all()  # the next fault may stop the database, and a dead connection is not noticed
 
 
 @fault("queue copied three times")
