@@ -23,7 +23,8 @@ from .slices import begins_with, only
 
 #: Runs that are looked at when no index answers the whole question.
 WINDOW = 10_000
-#: Runs whose arguments are searched where no index of their words exists.
+#: Runs of the newest whose arguments are searched where no index of their words exists: another one holds them by time.
+#: What a filter leads to is spread over the table, and its arguments with it, so that no more than WINDOW are read.
 SEARCHED = 100_000
 
 NEWEST_FIRST = ("-accepted_at", "-id")
@@ -188,14 +189,14 @@ def pool_of(query: RunQuery) -> Pool:
     if query.batch:
         runs = Run.objects.filter(begins_with("nonce", f"{query.batch}:"))
         return Pool("batch", runs, _all(query.period, conditions), WINDOW, by_time=False)
-    size = SEARCHED if query.words and not search_is_indexed() else WINDOW
     runs = Run.objects.filter(query.period)
     if not conditions or (first := conditions[0]).lead is None:
+        size = SEARCHED if query.words and not search_is_indexed() else WINDOW
         return Pool("", runs, _all(Q(), conditions), size)
     rest = _all(first.rest, conditions[1:])
     if first.wanted is None:
-        return Pool(first.name, runs.filter(first.lead), rest, size)
-    return Pool(first.name, runs.filter(only(first.name, first.wanted)), rest, size, order=first.name)
+        return Pool(first.name, runs.filter(first.lead), rest, WINDOW)
+    return Pool(first.name, runs.filter(only(first.name, first.wanted)), rest, WINDOW, order=first.name)
 
 
 def for_counting(pool: Pool) -> Pool:

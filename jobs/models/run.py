@@ -119,12 +119,12 @@ class Run(models.Model):
             models.Index(fields=["claimed_at"], name="run_running", condition=models.Q(state=State.RUNNING)),
             # Lists read these backwards from a position: every filter with an index of its own begins with it.
             models.Index(fields=["-accepted_at", "-id"], name="run_by_time"),
-            models.Index(fields=["state", "-accepted_at", "-id"], name="run_by_state"),
-            models.Index(fields=["task_name", "-accepted_at", "-id"], name="run_by_task"),
-            models.Index(fields=["queue", "-accepted_at", "-id"], name="run_by_queue"),
-            models.Index(fields=["worker", "-accepted_at", "-id"], name="run_by_worker"),
-            # The runs of a person or a schedule are spread over the history: where the index did not hold what they are
-            # counted by, the table would be read, one page of it for each run.
+            # What they find may be spread over the history: where the index did not hold what it is counted or mostly
+            # narrowed by, the table would be read, one page of it for each run, and from the disk where that is cold.
+            models.Index(fields=["state", "-accepted_at", "-id", "task_name"], name="run_by_state"),
+            models.Index(fields=["task_name", "-accepted_at", "-id", "state"], name="run_by_task"),
+            models.Index(fields=["queue", "-accepted_at", "-id", "state"], name="run_by_queue"),
+            models.Index(fields=["worker", "-accepted_at", "-id", "state"], name="run_by_worker"),
             models.Index(
                 fields=["actor_id", "-accepted_at", "-id", "state"],
                 name="run_by_actor",
@@ -138,7 +138,7 @@ class Run(models.Model):
             # What people and schedules started is a small part of what code publishes. The conditions are IS NOT NULL
             # because SQLite uses a partial index for no other one that a parameter implies.
             models.Index(
-                fields=["-accepted_at", "-id", "source", "state"],
+                fields=["-accepted_at", "-id", "source", "state", "task_name", "worker"],
                 name="run_of_people",
                 condition=models.Q(actor_id__isnull=False),
             ),

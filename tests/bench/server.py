@@ -64,6 +64,8 @@ def measure(client: Client, path: str) -> dict[str, Any]:
 
 def main(side: str) -> None:
     """Serve requests until standard input ends."""
+    if side == "ours":
+        import opsconsole.wsgi  # noqa: F401, PLC0415 - what the web process does when it starts
     logging.disable(logging.WARNING)
     user = User.objects.get(username="bench")
     client = Client(SERVER_NAME="localhost")
