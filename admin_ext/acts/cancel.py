@@ -12,8 +12,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import person
+from admin_ext.parts.access import lacking, person
 from admin_ext.parts.addresses import run_address
+from admin_ext.parts.asking import AskView
 from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import ago, plural
 from jobs.catalog.registry import job_title
@@ -33,7 +34,6 @@ from jobs.ledger.verbs import CANCEL_RUN, FORCE_CANCEL
 from jobs.models import Run
 from jobs.states import State
 
-from .asked import AskView, lacking
 from .cancel_facts import not_ended, silent, will_happen
 
 CANCEL, FORCE, LOST = "cancel", "force", "lost"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import ago, exact
-from admin_ext.start.will_happen import Consequence
 from jobs.fleet.workers import Fleet
 from jobs.ledger.cancel import ANSWER_WITHIN
 from jobs.ledger.verbs import CANCEL_RUN, DECLARE_LOST, FORCE_CANCEL

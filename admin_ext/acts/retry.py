@@ -12,13 +12,13 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import may, person
+from admin_ext.parts.access import lacking, may, person
 from admin_ext.parts.addresses import retry_form_address, run_address
+from admin_ext.parts.asking import NOT_WHOLE, AskView, Consequence
 from admin_ext.parts.not_taken import NOT_STARTED
 from admin_ext.parts.words import clock, value
 from admin_ext.start.guard import guard_of, why_not_confirmed
-from admin_ext.start.page import NOT_WHOLE
-from admin_ext.start.will_happen import Consequence, consequences
+from admin_ext.start.will_happen import consequences
 from admin_ext.start.wishes import WishForm
 from jobs.catalog.registry import Danger, Job, RetrySafety, find_job, job_title
 from jobs.errors import FormReused, InvalidArguments, UnknownJob
@@ -30,7 +30,6 @@ from jobs.ledger.verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 
-from .asked import AskView, lacking
 from .retry_facts import before_you_retry
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from admin_ext.parts.addresses import run_address
+from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import ago, plural
-from admin_ext.start.will_happen import Consequence
 from jobs.catalog.registry import Job, RetrySafety
 from jobs.failures.cases import case_digest
 from jobs.ledger.run_page import RunPage

@@ -15,13 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from admin_ext.acts.asked import AskView, lacking
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import person
+from admin_ext.parts.access import lacking, person
+from admin_ext.parts.asking import NOT_WHOLE, AskView, Consequence
 from admin_ext.parts.not_taken import NOT_ALL_STARTED
 from admin_ext.parts.words import ago, clock, plural
-from admin_ext.start.page import NOT_WHOLE
-from admin_ext.start.will_happen import Consequence, consequences
+from admin_ext.start.will_happen import consequences
 from jobs.catalog.registry import Danger, Job, find_job
 from jobs.errors import UnknownJob
 from jobs.failures.hurting import MOST_RETRIED, retryable_runs

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from admin_ext.parts.access import person
+from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import ago, clock, plural
-from admin_ext.start.will_happen import Consequence
 from jobs.failures.verbs import subject_of
 from jobs.ledger.batches import Batch, retries_of, stop_rest
 from jobs.ledger.verbs import STOP_RETRY

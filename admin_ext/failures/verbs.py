@@ -14,11 +14,10 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
-from admin_ext.acts.asked import AskView, lacking
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, lacking, person, refuse_unless
+from admin_ext.parts.asking import AskView, Consequence
 from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from admin_ext.parts.words import ago, clock, plural
-from admin_ext.start.will_happen import Consequence
 from jobs.catalog.registry import job_title
 from jobs.errors import JobsError, NotPermitted
 from jobs.failures.verbs import InvalidSnooze, note, reopen, resolve, snooze, subject_of

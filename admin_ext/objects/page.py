@@ -22,10 +22,12 @@ from admin_ext.form.clerk import Clerk
 from admin_ext.form.parameters import ParametersForm, focus_first_wrong
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import VIEW_RUN, may, person
+from admin_ext.parts.asking import LONGEST_NONCE, LONGEST_REASON, NOT_WHOLE, Consequence, posted
 from admin_ext.parts.keyset import link
+from admin_ext.parts.not_taken import NOT_ALL_STARTED, taken
 from admin_ext.parts.words import plural
 from admin_ext.start.guard import guard_of, why_not_confirmed
-from admin_ext.start.will_happen import Consequence, Touched, consequences
+from admin_ext.start.will_happen import Touched, consequences
 from jobs.catalog.fields import Kind, Parameter
 from jobs.catalog.parameters import Parameters
 from jobs.catalog.registry import Danger, Job
@@ -36,13 +38,10 @@ from jobs.ledger.start import MAX_RUNS, Wish, start_many, start_run
 from .selection import Selection, read_selection
 
 NAMED = 10
-LONGEST_REASON = 500
-LONGEST_NONCE = 64
 #: Dry runs of so many objects are looked for, one by one; a dry run must come first for each.
 MOST_GUARDED = 50
 EACH, TOGETHER = "each", "together"
 DRY, REAL = "dry", "run"
-NOT_WHOLE = "Nothing was started: this form was not whole. Press the button once more."
 ALREADY = "Already started by this form: one click, one act. Nothing new was started."
 
 
@@ -100,8 +99,8 @@ class _Ask:
         self.fit, self.job, self.model_admin, self.request = fit, fit.job, model_admin, request
         self.selection, post = selection, request.POST
         self.confirmed, self.nonce, self.seen = "confirmed" in post, post.get("nonce", ""), post.get("seen", "")
-        self.reason = post.get("reason", "").strip()[:LONGEST_REASON]
-        self.typed = post.get("confirm", "").strip()[:LONGEST_REASON]
+        self.reason = posted(request, "reason")
+        self.typed = posted(request, "confirm")
         self.how = EACH if not fit.takes_many or post.get("how") == EACH else TOGETHER
         self.act = DRY if self.job.dry_run and post.get("act") == DRY else REAL
         self.form = OthersForm(fit, request, post if self.confirmed else None)
@@ -157,7 +156,7 @@ class _Ask:
                 return self._page("Nothing was started: 1 field to correct, Confirmation. Your values are kept.")
             if why := self._why_not_yet(sets):
                 return self._page(f"Nothing was started: {why} Your values are kept.")
-        return self._start(sets)
+        return taken(lambda: self._start(sets), lambda: self._page(NOT_ALL_STARTED))
 
     def _why_not_yet(self, sets: list[dict[str, Any]]) -> str:
         """Which dry run is still missing; "" when none is, or none is asked for."""

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from jobs.ledger.audit import Actor
-from jobs.ledger.verbs import permission_words
+from jobs.ledger.verbs import Verb, permission_words
 
 VIEW_RUN = "jobs.view_run"
 RUN_JOB = "jobs.run_job"
@@ -61,3 +61,10 @@ def needed_role(permission: str) -> str:
     if names := " or ".join(roles):
         return f"Needs the role {names}"
     return f"Needs the permission {permission_words(permission)}; ask an administrator"
+
+
+def lacking(request: HttpRequest, verb: Verb, *permissions: str) -> str:
+    """What the person lacks for `verb` on an object that asks for `permissions` besides; "" for nothing."""
+    if not may(request, verb.permission):
+        return verb.sentence
+    return next((f"{needed_role(permission)}." for permission in permissions if not may(request, permission)), "")

@@ -5,17 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.asking import AskView, Consequence
+from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import plural
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
-from admin_ext.start.will_happen import Consequence
 from jobs.errors import JobsError, NotPermitted
 from jobs.fleet.queues import configured
 from jobs.ledger.purge import MOST_PURGED, Purged, purge_queue
@@ -26,35 +23,33 @@ from .listing import read_known
 from .page import LONGEST_NAME
 
 
-class PurgeQueue(UnfoldModelAdminViewMixin, TemplateView):
+class PurgeQueue(AskView):
     """`…/queues/queue/purge/?name=`: GET shows and asks, POST removes."""
 
     title = "Purge"
     template_name = "admin_ext/queues/purge.html"
-    http_method_names = ["get", "post", "head", "options"]
-
-    def has_permission(self) -> bool:
-        return True  # each request asks for the permission of what it does; a refused POST is recorded
+    no_writes = NOT_ALL_CHANGED
 
     @property
     def name(self) -> str:
         return self.request.GET.get("name", "")[:LONGEST_NAME]
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-        refuse_unless(request, PURGE_QUEUE.permission, PURGE_QUEUE.sentence)
-        return self.render_to_response(self.get_context_data())
+    def look(self) -> None:
+        if self.request.method != "POST":  # a refused POST is noted by the verb
+            refuse_unless(self.request, VIEW_RUN, SEE_RUNS_REFUSED)
+            refuse_unless(self.request, PURGE_QUEUE.permission, PURGE_QUEUE.sentence)
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
-        typed = request.POST.get(CONFIRM, "").strip()[:LONGEST_NAME]
+    def find(self, **kwargs: Any) -> str:
+        return ""  # whether there is such a queue Redis says, if it answers
+
+    def act(self) -> HttpResponse:
         try:
-            done = purge_queue(self.name, typed=typed, actor=person(request), reason=reason)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+            done = purge_queue(self.name, typed=self.typed, actor=person(self.request), reason=self.reason)
+        except NotPermitted:
+            raise
         except JobsError as error:
-            return self.render_to_response(self.get_context_data(refusal=str(error), reason=reason, typed=typed))
-        messages.success(request, _told(self.name, done))
+            return self.ask(refusal=str(error), typed=self.typed)
+        messages.success(self.request, _told(self.name, done))
         # An unexpected queue that is empty has no page any more.
         return redirect(queue_href(self.name) if self.name in configured() else reverse("admin:jobs_queues"))
 
@@ -72,8 +67,6 @@ class PurgeQueue(UnfoldModelAdminViewMixin, TemplateView):
             "facts": _facts(line, depth.ready if live and depth else None),
             "button": f"Purge {plural(min(depth.ready, MOST_PURGED), 'message')}" if live and depth else "Purge",
             "nothing": live and depth is not None and not depth.ready,
-            "confirm_name": CONFIRM,
-            "longest_reason": LONGEST_REASON,
             "longest_name": LONGEST_NAME,
             "back": queue_href(self.name),
         }

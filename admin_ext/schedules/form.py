@@ -18,10 +18,10 @@ from unfold.views import UnfoldModelAdminViewMixin
 from admin_ext.form.parameters import focus_first_wrong
 from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person
 from admin_ext.parts.access import refuse_unless as refuse_page_unless
+from admin_ext.parts.asking import CONFIRM, LONGEST_REASON
 from admin_ext.parts.chips import SCHEDULE
 from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from admin_ext.parts.rows import rows
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
 from jobs.catalog.registry import RUN_ANY_TASK, Danger, Job, derived_jobs, find_job, job_title, listed_jobs
 from jobs.errors import InvalidArguments, JobsError, NotPermitted, UnknownJob
 from jobs.ledger.audit import Subject

@@ -12,8 +12,8 @@ from django.utils import timezone
 from admin_ext.form.clerk import Clerk
 from admin_ext.form.fill import Fill, filled
 from admin_ext.form.parameters import ParametersForm, labels_of_wrong, nothing_was
+from admin_ext.parts.asking import CONFIRM, posted
 from admin_ext.start.guard import why_not_confirmed
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Danger, Job
 from jobs.errors import InvalidArguments
@@ -51,11 +51,11 @@ class ScheduleSheet:
 
     @property
     def reason(self) -> str:
-        return self.request.POST.get("reason", "").strip()[:LONGEST_REASON]
+        return posted(self.request, "reason")
 
     @property
     def confirm(self) -> str:
-        return self.request.POST.get(CONFIRM, "").strip()[:LONGEST_REASON]
+        return posted(self.request, CONFIRM)
 
     @property
     def asks_to_confirm(self) -> bool:

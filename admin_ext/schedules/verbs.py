@@ -8,24 +8,21 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.admin.utils import quote
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person
-from admin_ext.parts.access import refuse_unless as refuse_page_unless
+from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person, refuse_unless
+from admin_ext.parts.asking import NOT_WHOLE, AskView, Consequence
 from admin_ext.parts.not_taken import NOT_CHANGED, NOT_STARTED, taken
 from admin_ext.parts.words import ago
 from admin_ext.start.guard import guard_of, why_not_confirmed
-from admin_ext.start.page import LONGEST_NONCE, button
-from admin_ext.start.sheet import CONFIRM, LONGEST_REASON
-from admin_ext.start.will_happen import Consequence, consequences
+from admin_ext.start.page import button
+from admin_ext.start.will_happen import consequences
 from jobs.catalog.registry import Danger, Job
 from jobs.errors import InvalidArguments, JobsError, NotPermitted
 from jobs.ledger.lists import job_history
@@ -42,7 +39,7 @@ from .shown import shown
 @require_POST
 def switch(request: HttpRequest, pk: int) -> HttpResponse:
     """`…/switch/`: on or off, as the button said; then back to where the button stood."""
-    refuse_page_unless(request, VIEW_SCHEDULE, SEE_SCHEDULES_REFUSED)
+    refuse_unless(request, VIEW_SCHEDULE, SEE_SCHEDULES_REFUSED)
     back = request.POST.get("back", "")
     safe = url_has_allowed_host_and_scheme(back, allowed_hosts=None) and back.startswith("/")
     where = back if safe else reverse(LIST)
@@ -75,35 +72,23 @@ def _switched(stored: Stored, on: bool) -> str:
     return f"{stored.row.name} is on. {when}".strip()
 
 
-class AskView(UnfoldModelAdminViewMixin, TemplateView):
+class AskSchedule(AskView):
     """A page that shows what an act on one schedule brings about, and asks."""
 
     title = "Schedule"
     template_name = "admin_ext/schedules/ask.html"
-    http_method_names = ["get", "post", "head", "options"]
+    elsewhere = LIST
     stored: Stored
 
-    def has_permission(self) -> bool:
-        return True  # each request asks for the permission of what it does; a refused POST is recorded
+    def look(self) -> None:
+        refuse_unless(self.request, VIEW_SCHEDULE, SEE_SCHEDULES_REFUSED)
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        refuse_page_unless(request, VIEW_SCHEDULE, SEE_SCHEDULES_REFUSED)
+    def find(self, **kwargs: Any) -> str:
         stored = read_one(kwargs["pk"])
         if stored is None:
-            messages.warning(request, "That schedule does not exist any more. Its runs are still in the history.")
-            return redirect(LIST)
+            return "That schedule does not exist any more. Its runs are still in the history."
         self.stored = stored
-        return super().dispatch(request, *args, **kwargs)
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return self.ask()
-
-    def ask(self, **more: Any) -> HttpResponse:
-        return self.render_to_response(self.get_context_data(**more))
-
-    @property
-    def reason(self) -> str:
-        return self.request.POST.get("reason", "").strip()[:LONGEST_REASON]
+        return ""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         row = self.stored.row
@@ -111,34 +96,29 @@ class AskView(UnfoldModelAdminViewMixin, TemplateView):
             "crumbs": [("Schedules", reverse(LIST)), (row.name, reverse(CHANGE, args=[row.pk])), (self.title, "")],
             "stored": self.stored,
             "about": shown(self.request, self.stored, timezone.now()),
-            "reason": self.reason,
-            "longest_reason": LONGEST_REASON,
             "back": reverse(CHANGE, args=[row.pk]),
         }
         return super().get_context_data(**context | kwargs)
 
 
-class DeleteSchedule(AskView):
+class DeleteSchedule(AskSchedule):
     """`…/delete/`: GET shows what stays and what goes, POST deletes."""
 
     title = "Delete"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        refuse_page_unless(request, DELETE_SCHEDULE.permission, DELETE_SCHEDULE.sentence)
+        refuse_unless(request, DELETE_SCHEDULE.permission, DELETE_SCHEDULE.sentence)
         return self.ask()
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        return taken(lambda: self._delete(request), lambda: self.ask(refusal=NOT_CHANGED))
-
-    def _delete(self, request: HttpRequest) -> HttpResponse:
+    def act(self) -> HttpResponse:
         try:
-            name = delete_schedule(self.stored.row.pk, actor=person(request), reason=self.reason)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+            name = delete_schedule(self.stored.row.pk, actor=person(self.request), reason=self.reason)
+        except NotPermitted:
+            raise
         except JobsError as error:
-            messages.error(request, str(error))
+            messages.error(self.request, str(error))
         else:
-            messages.success(request, f"The schedule {name} is deleted. Its runs stay in the history.")
+            messages.success(self.request, f"The schedule {name} is deleted. Its runs stay in the history.")
         return redirect(LIST)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -154,38 +134,46 @@ class DeleteSchedule(AskView):
         )
 
 
-class RunSchedule(AskView):
+class RunSchedule(AskSchedule):
     """`…/run/`: GET shows what a run now brings about, POST starts it as the run form does."""
 
     title = "Run now"
+    no_writes = NOT_STARTED
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        nonce, job = request.POST.get("nonce", ""), job_of(self.stored)
-        if not 0 < len(nonce) <= LONGEST_NONCE:
-            return self.ask(refusal="Nothing was started: this form was not whole. Press the button once more.")
-        if job is not None and may(request, job.permission) and (error := self._guard(job)):
-            return self.ask(refusal=f"Nothing was started. {error}", nonce=nonce)
-        return taken(lambda: self._run(request, nonce), lambda: self.ask(refusal=NOT_STARTED, nonce=nonce))
-
-    def _run(self, request: HttpRequest, nonce: str) -> HttpResponse:
+    def act(self) -> HttpResponse:
+        job = job_of(self.stored)
+        if not self.nonce:
+            return self.ask(refusal=NOT_WHOLE)
+        if job is not None and may(self.request, job.permission) and (error := self._guard(job)):
+            return self.again(f"Nothing was started. {error}")
         try:
             started = run_now(
-                self.stored.row.pk, actor=person(request), nonce=f"schedule-form:{nonce}", reason=self.reason
+                self.stored.row.pk,
+                actor=person(self.request),
+                nonce=f"schedule-form:{self.nonce}",
+                reason=self.reason,
             )
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+        except NotPermitted:
+            raise
         except InvalidArguments as error:
-            return self.ask(refusal=" ".join(["Nothing was started.", *error.fields.values()]), nonce=nonce)
+            return self.again(" ".join(["Nothing was started.", *error.fields.values()]))
         except JobsError as error:
-            return self.ask(refusal=str(error), nonce=nonce)
+            return self.again(str(error))
         run = started.run
         if started.created:
-            messages.info(request, f"{self.stored.row.name} runs now, by hand, as run {run.short_id}.")
+            messages.info(self.request, f"{self.stored.row.name} runs now, by hand, as run {run.short_id}.")
         else:
-            messages.info(request, f"Already started {ago(run.accepted_at)} by this form: one click, one run.")
-        if not may(request, VIEW_RUN):
+            messages.info(self.request, f"Already started {ago(run.accepted_at)} by this form: one click, one run.")
+        if not may(self.request, VIEW_RUN):
             return redirect(CHANGE, self.stored.row.pk)
         return redirect("admin:jobs_run_change", quote(run.task_id))
+
+    def not_taken(self) -> HttpResponse:
+        return self.again(self.no_writes)
+
+    def again(self, refusal: str) -> HttpResponse:
+        """The same form once more: pressed again, it starts nothing twice."""
+        return self.ask(refusal=refusal, nonce=self.nonce)
 
     def _guard(self, job: Job) -> str:
         """What stands before a dangerous run, also when a schedule's values are used; "" when nothing does."""
@@ -200,7 +188,7 @@ class RunSchedule(AskView):
         guard = guard_of(job, values)
         if guard.closed:
             return f"{guard.why} Open the form of {job.title} for the dry run."
-        return why_not_confirmed(job, self.request.POST.get(CONFIRM, "").strip(), None)
+        return why_not_confirmed(job, self.typed, None)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         job = job_of(self.stored)
@@ -217,7 +205,6 @@ class RunSchedule(AskView):
             "red": danger,
             "asks_to_run": True,
             "asks_to_confirm": danger,
-            "confirm_name": CONFIRM,
             "nonce": str(uuid.uuid4()),
             "needs": shown(self.request, self.stored, timezone.now()).run_needs,
         }

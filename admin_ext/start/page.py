@@ -21,6 +21,7 @@ from admin_ext.form.parameters import focus_first_wrong
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import VIEW_RUN, may, needed_role, person
 from admin_ext.parts.addresses import run_address
+from admin_ext.parts.asking import CONFIRM, LONGEST_NONCE, LONGEST_REASON, NOT_WHOLE
 from admin_ext.parts.not_taken import NOT_STARTED, taken
 from admin_ext.parts.words import ago
 from jobs.catalog.registry import Danger, find_job
@@ -33,16 +34,14 @@ from jobs.ledger.verbs import START_RUN, require
 from jobs.models import Run
 from jobs.states import State
 
-from .sheet import CONFIRM, LONGEST_REASON, Sheet, fresh_sheet, sent_sheet
+from .sheet import Sheet, fresh_sheet, sent_sheet
 from .sources import read_sources
 from .will_happen import consequences
 
 ACTIVE_SHOWN = 3
-LONGEST_NONCE = 64
 DRY, REAL = "dry", "run"
 PRESET = "oc.preset"
 NAMED = "Nothing was started: a preset has a name. Press Save preset, or clear the name and press the button again."
-NOT_WHOLE = "Nothing was started: this form was not whole. Press the button once more."
 
 
 class JobFormView(UnfoldModelAdminViewMixin, TemplateView):

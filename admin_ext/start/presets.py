@@ -11,6 +11,8 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 
 from admin_ext.parts.access import person
+from admin_ext.parts.asking import posted_nonce
+from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from jobs.errors import InvalidArguments, NotPermitted
 from jobs.ledger.audit import Subject
 from jobs.ledger.presets import PresetTaken, delete_preset, save_preset, version_of
@@ -18,7 +20,7 @@ from jobs.ledger.verbs import SAVE_PRESET, require
 from jobs.models import Preset
 
 from .page import PRESET, JobFormView
-from .sheet import sent_sheet
+from .sheet import Sheet, sent_sheet
 from .sources import PRESETS
 
 SAVED = "The form is filled from it."
@@ -54,12 +56,16 @@ class SavePreset(JobFormView):
         except NotPermitted as error:
             raise PermissionDenied(str(error)) from None
         sheet = sent_sheet(request, job, job.parameters)
-        nonce = request.POST.get("nonce", "")[:64]
+        nonce = posted_nonce(request)
+        return taken(lambda: self._save(sheet, name, nonce), lambda: self.page(sheet, NOT_CHANGED, nonce))
+
+    def _save(self, sheet: Sheet, name: str, nonce: str) -> HttpResponse:
+        job, actor = self.job, person(self.request)
         if not sheet.read():
             return self.page(sheet, sheet.summary("saved"), nonce)
         arguments = {key: value for key, value in (sheet.arguments or {}).items() if key != job.dry_run}
         try:
-            preset = save_preset(job, name, arguments, actor=actor, replace=request.POST.get(REPLACE, ""))
+            preset = save_preset(job, name, arguments, actor=actor, replace=self.request.POST.get(REPLACE, ""))
         except PresetTaken as error:
             self.taken = error
             return self.page(sheet, "", nonce)
@@ -68,7 +74,9 @@ class SavePreset(JobFormView):
                 return self.page(sheet, f"Nothing was saved: {error.fields['preset']}", nonce)
             sheet.form.refuse(error.fields)
             return self.page(sheet, sheet.summary("saved"), nonce)
-        messages.success(request, f"Saved as the preset {preset.name}, for everybody who may run {job.title}. {SAVED}")
+        messages.success(
+            self.request, f"Saved as the preset {preset.name}, for everybody who may run {job.title}. {SAVED}"
+        )
         query = urlencode({"preset": preset.pk, "tab": PRESETS})
         return HttpResponseRedirect(f"{reverse('admin:jobs_start', args=[job.name])}?{query}")
 
@@ -82,9 +90,17 @@ class DeletePreset(JobFormView):
         preset = Preset.objects.filter(pk=kwargs["pk"], job=self.job.name).first()
         if preset is None:
             raise Http404(f"{self.job.title} has no such preset. It may have been deleted already.")
+        back = f"{reverse('admin:jobs_start', args=[self.job.name])}?tab={PRESETS}"
+        return taken(lambda: self._delete(preset, back), lambda: self._not_deleted(back))
+
+    def _delete(self, preset: Preset, back: str) -> HttpResponse:
         try:
-            delete_preset(preset, self.job, actor=person(request))
+            delete_preset(preset, self.job, actor=person(self.request))
         except NotPermitted as error:
             raise PermissionDenied(str(error)) from None
-        messages.success(request, f"The preset {preset.name} is deleted.")
-        return HttpResponseRedirect(f"{reverse('admin:jobs_start', args=[self.job.name])}?tab={PRESETS}")
+        messages.success(self.request, f"The preset {preset.name} is deleted.")
+        return HttpResponseRedirect(back)
+
+    def _not_deleted(self, back: str) -> HttpResponse:
+        messages.error(self.request, NOT_CHANGED)
+        return HttpResponseRedirect(back)

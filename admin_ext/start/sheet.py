@@ -12,6 +12,7 @@ from admin_ext.form.clerk import Clerk
 from admin_ext.form.fill import RETRY, Fill, read_fill
 from admin_ext.form.parameters import ParametersForm, labels_of_wrong, nothing_was
 from admin_ext.form.upload import UploadField
+from admin_ext.parts.asking import CONFIRM, posted
 from jobs.catalog.parameters import Parameters
 from jobs.catalog.registry import Danger, Job, RetrySafety
 from jobs.errors import InvalidArguments
@@ -19,9 +20,6 @@ from jobs.errors import InvalidArguments
 from .guard import Guard, guard_of, why_not_confirmed
 from .will_happen import Touched, touched
 from .wishes import WishForm
-
-CONFIRM = "oc.confirm"
-LONGEST_REASON = 500
 
 
 @dataclass(slots=True)
@@ -49,11 +47,11 @@ class Sheet:
 
     @property
     def reason(self) -> str:
-        return self.request.POST.get("reason", "").strip()[:LONGEST_REASON]
+        return posted(self.request, "reason")
 
     @property
     def confirm(self) -> str:
-        return self.request.POST.get(CONFIRM, "").strip()[:LONGEST_REASON]
+        return posted(self.request, CONFIRM)
 
     @property
     def asks_to_confirm(self) -> bool:

@@ -8,22 +8,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from admin_ext.frame.machinery import Machinery
+from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import capped, duration, plural
 from jobs.catalog.registry import Danger, Job, Targets
 from jobs.ledger.lists import JobHistory, waiting_in_queue
 
 WAITING_CAP = 1000
-LONGEST_REASON = 200
+LONGEST_WHY = 200
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Consequence:
-    """One line of "Will happen": a symbol in a tone, and a sentence."""
-
-    icon: str
-    text: str
-    tone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +49,7 @@ def touched(job: Job, typed: Mapping[str, Any]) -> Touched | None:
     except Exception as error:  # whatever the author's function raises, the form must stand
         logger.exception("The targets of %s could not be told", job.name)
         secret = job.parameters is not None and job.parameters.secrets
-        why = type(error).__name__ if secret else f"{type(error).__name__}: {error}"[:LONGEST_REASON]
+        why = type(error).__name__ if secret else f"{type(error).__name__}: {error}"[:LONGEST_WHY]
     return Touched(None, why_not=why.rstrip(".") + ".")
 
 

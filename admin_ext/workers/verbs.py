@@ -8,18 +8,15 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, person, refuse_unless
+from admin_ext.parts.asking import AskView, Consequence
+from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import plural
-from admin_ext.start.sheet import LONGEST_REASON
-from admin_ext.start.will_happen import Consequence
 from jobs.errors import JobsError, NotPermitted
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.commands import Answers
@@ -109,15 +106,12 @@ class _Unreachable(Exception):
     """Whether the worker lives cannot be known now."""
 
 
-class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
+class AskWorker(AskView):
     """`…/workers/worker/ask/?name=&verb=`, with `queue`: GET shows and asks, POST sends."""
 
     title = "Command a worker"
     template_name = "admin_ext/workers/ask.html"
-    http_method_names = ["get", "post", "head", "options"]
-
-    def has_permission(self) -> bool:
-        return True  # each request asks for the permission of what it does; a refused POST is recorded
+    no_writes = NOT_ALL_CHANGED
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
@@ -137,24 +131,27 @@ class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
             raise Http404("There is nothing of this name that can be done with a worker.")
         return found
 
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-        refuse_unless(request, self.asked.verb.permission, self.asked.verb.sentence)
-        return self.render_to_response(self.get_context_data())
+    def look(self) -> None:
+        if self.request.method != "POST":  # a refused POST is noted by the verb
+            refuse_unless(self.request, VIEW_RUN, SEE_RUNS_REFUSED)
+            refuse_unless(self.request, self.asked.verb.permission, self.asked.verb.sentence)
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        reason = request.POST.get("reason", "").strip()[:LONGEST_REASON]
+    def find(self, **kwargs: Any) -> str:
+        return ""  # whether it lives its beacon says, if Redis answers
+
+    def act(self) -> HttpResponse:
         try:
-            answers = self._act(reason)
-        except NotPermitted as error:
-            raise PermissionDenied(str(error)) from None
+            answers = self._sent()
+        except NotPermitted:
+            raise
         except JobsError as error:
-            return self.render_to_response(self.get_context_data(refusal=str(error), reason=reason))
+            return self.ask(refusal=str(error))
         tell = messages.success if answers.shown == answers.asked else messages.warning
-        tell(request, outcome_words(answers, self.asked.verb is not SHUT_DOWN))
+        tell(self.request, outcome_words(answers, self.asked.verb is not SHUT_DOWN))
         return redirect(worker_href(self.name))
 
-    def _act(self, reason: str) -> Answers:
+    def _sent(self) -> Answers:
+        reason = self.reason
         asked, actor = self.asked, person(self.request)
         worker, slots = self._beacon(), self.request.POST.get("slots", "")
         count = int(slots) if slots.isascii() and slots.isdigit() and len(slots) < 5 else 0
@@ -215,7 +212,6 @@ class AskWorker(UnfoldModelAdminViewMixin, TemplateView):
             "others": plural(len(others), "other worker") if asked.verb is STOP_CONSUMING and others else "",
             "facts": _facts(asked, worker, queue, len(others)),
             "most_slots": MOST_SLOTS if asked.verb is GROW_POOL else max(worker.concurrency - 1, 0),
-            "longest_reason": LONGEST_REASON,
             "back": href,
         }
         return {**super().get_context_data(**context | kwargs), "title": f"{asked.title} {self.name}"}

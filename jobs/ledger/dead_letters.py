@@ -19,7 +19,7 @@ from jobs.fleet.dead_letters import Moved, Which
 from jobs.models import AuditEvent
 
 from .audit import Actor, Subject, record
-from .verbs import DISCARD_FACTS, REREAD_FACTS, Verb, require
+from .verbs import BEGIN_DISCARD, DISCARD_FACTS, REREAD_FACTS, Verb, require
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +66,8 @@ def _settle(verb: Verb, move: Callable[..., Moved], which: Which, actor: Actor, 
     if not which.until:
         raise ValueError("Say up to which fact.")
     require(verb, actor, subject_of(which))
+    if verb is DISCARD_FACTS:
+        record(BEGIN_DISCARD.name, actor, subject_of(which), reason=reason)
     moved = _all(move, which)
     if not moved.count and moved.answered and not moved.refused:
         if moved.stuck:

@@ -15,7 +15,7 @@ from jobs.fleet.quarantined import Meant
 
 from .audit import Actor, Subject, record
 from .dead_letters import FactsGone, FactsStayed, Settled
-from .verbs import DISCARD_MESSAGES, PUT_BACK_MESSAGES, Verb, require
+from .verbs import BEGIN_DISCARD, DISCARD_MESSAGES, PUT_BACK_MESSAGES, Verb, require
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def put_back_messages(meant: Meant, *, actor: Actor, reason: str = "") -> Settle
 def discard_messages(meant: Meant, *, actor: Actor, reason: str = "") -> Settled:
     """Remove messages for good. Raises as `put_back_messages`."""
     require(DISCARD_MESSAGES, actor, subject_of(meant))
+    record(BEGIN_DISCARD.name, actor, subject_of(meant), reason=reason)
     return _settle(DISCARD_MESSAGES, fleet.discard_messages_there(meant), meant, actor, reason)
 
 

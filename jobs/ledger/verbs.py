@@ -177,6 +177,9 @@ DISCARD_MESSAGES = Verb(
     infinitive="discard",
 )
 
+#: Noted before anything goes, because nothing brings it back.
+BEGIN_DISCARD = Verb("begin_discard", "began to discard", DISCARD_FACTS.permission, DISCARD_FACTS.sentence)
+
 _NO_PURGE = "You may not remove messages; ask for the role Operator."
 BEGIN_PURGE = Verb(
     "begin_purge", "began to purge the queue", "jobs.purge_queue", _NO_PURGE, infinitive="purge the queue"
@@ -206,7 +209,7 @@ VERBS: dict[str, Verb] = {
         *SCHEDULE_VERBS,
         *FAILURE_VERBS,
         PRUNE,
-        *(REREAD_FACTS, DISCARD_FACTS, PUT_BACK_MESSAGES, DISCARD_MESSAGES),
+        *(REREAD_FACTS, DISCARD_FACTS, PUT_BACK_MESSAGES, BEGIN_DISCARD, DISCARD_MESSAGES),
         *(BEGIN_PURGE, PURGE_QUEUE),
         *WORKER_VERBS,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +14,20 @@ from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 
+from admin_ext.parts.asking import CONFIRM
 from admin_ext.parts.not_taken import NOT_ALL_CHANGED, NOT_ALL_STARTED, NOT_CHANGED, NOT_STARTED, taken
-from jobs.models import AuditEvent, Run
+from jobs.fleet.broker import DEAD_KEY
+from jobs.fleet.quarantined import QUARANTINE_KEY
+from jobs.models import AuditEvent, Preset, Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
+from tests.integration.facts_aside import DISCARD
 from tests.integration.failure_facts import failed, group_of, record, run_of
+from tests.integration.own_redis import fresh, message, own_redis
 from tests.integration.schedule_rows import LIST, row
+from tests.integration.test_messages_set_aside import DISCARD as MESSAGES_DISCARD
+from tests.integration.test_messages_set_aside import set_aside as message_aside
+from tests.integration.test_object_actions import GREET, USERS, fields_of
 from tests.integration.test_run_page import address, make
 
 START = f"/admin/jobs/run/catalog/{under_test.echo_types.name}/start/"
@@ -41,7 +50,7 @@ def held() -> Iterator[None]:
         theirs.execute("BEGIN IMMEDIATE" if sqlite else "BEGIN")
         if not sqlite:
             theirs.execute("LOCK TABLE jobs_run, jobs_auditevent, jobs_failuregroup IN EXCLUSIVE MODE")
-            theirs.execute("LOCK TABLE django_celery_beat_periodictask IN EXCLUSIVE MODE")
+            theirs.execute("LOCK TABLE django_celery_beat_periodictask, jobs_preset IN EXCLUSIVE MODE")
         try:
             yield
         finally:
@@ -83,6 +92,36 @@ def test_every_other_verb_says_so_too(ana: Client) -> None:
         assert NOT_CHANGED in switched.content.decode()
     made.refresh_from_db()
     assert made.enabled and AuditEvent.objects.count() == events and Run.objects.count() == 3
+
+
+def test_a_preset_and_a_selection_are_kept_for_the_next_press(ana: Client) -> None:
+    sent = ana.post(f"{START}preset/", {"oc.preset": "Old", "whole": "3"})
+    assert sent.status_code == 302
+    preset, user = Preset.objects.get(), User.objects.get()
+    values = {"action": GREET, "_selected_action": str(user.pk)}
+    sure = {**fields_of(ana.post(USERS, values).content.decode()), "act": "run"}
+    with held():
+        assert said(ana.post(f"{START}preset/", {"oc.preset": "New", "whole": "4"}), NOT_CHANGED)
+        kept = ana.post(f"{START}preset/{preset.pk}/delete/", follow=True)
+        assert NOT_CHANGED in kept.content.decode()
+        assert said(ana.post(USERS, sure), NOT_ALL_STARTED)
+    assert Preset.objects.get() == preset and not Run.objects.exists()
+    assert ana.post(USERS, sure).status_code == 302 and Run.objects.count() == 1
+
+
+def test_nothing_leaves_redis_without_its_line_in_the_trail(ana: Client, root: Path) -> None:
+    with own_redis(root) as redis:
+        fresh(redis)
+        redis.lpush("default", message())
+        entry = redis.xadd(DEAD_KEY, {"f": "1"}).decode()
+        broken = message_aside("not a message")
+        with held():
+            purge = ana.post("/admin/jobs/run/queues/queue/purge/?name=default", {CONFIRM: "default", "reason": "r"})
+            assert said(purge, NOT_ALL_CHANGED)
+            assert said(ana.post(DISCARD, {"id": entry}), NOT_ALL_CHANGED)
+            assert said(ana.post(MESSAGES_DISCARD, {"id": broken}), NOT_ALL_CHANGED)
+        assert redis.llen("default") == 1 and redis.xlen(DEAD_KEY) == 1 and redis.llen(QUARANTINE_KEY) == 1
+    assert not AuditEvent.objects.exists()
 
 
 @pytest.mark.django_db
