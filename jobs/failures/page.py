@@ -67,6 +67,7 @@ class GroupPage:
         job: None where the catalogue has it no more.
         needing_action, running: for the badges, counted up to one more than CAP.
         was_retried: somebody has retried its runs in one act.
+        has_notes: somebody wrote about it.
     """
 
     group: FailureGroup
@@ -77,6 +78,7 @@ class GroupPage:
     needing_action: int
     running: int
     was_retried: bool = False
+    has_notes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +108,7 @@ def group_page(pk: int, now: datetime) -> GroupPage | None:
         running_now=CountOf(running.values("pk")[: CAP + 1]),
         last_hour=CountOf(in_last_hour(now).filter(failure_group=OuterRef("pk")).values("pk")[: CAP + 1]),
         was_retried=Exists(retries.order_by()),
+        has_notes=Exists(FailureNote.objects.filter(group=OuterRef("pk")).order_by()),
     )
     group: Any = counted.filter(pk=pk).first()
     if group is None:
@@ -124,11 +127,12 @@ def group_page(pk: int, now: datetime) -> GroupPage | None:
         needing_action=group.needing,
         running=group.running_now,
         was_retried=group.was_retried,
+        has_notes=group.has_notes,
     )
 
 
 def what_happened(page: GroupPage) -> WhatHappened:
-    """The first tab. Three statements."""
+    """The first tab. Three statements, two where nobody wrote a note."""
     runs = _newest(page.group)
     newest = runs[0] if runs else None
     attempts = Attempt.objects.filter(run=newest).order_by("-number", "-id") if newest else Attempt.objects.none()
@@ -137,7 +141,7 @@ def what_happened(page: GroupPage) -> WhatHappened:
         attempt=attempts.first(),
         shared=shared(runs, page.job),
         looked_at=len(runs),
-        notes=tuple(FailureNote.objects.filter(group=page.group)[:NOTES_SHOWN]),
+        notes=tuple(FailureNote.objects.filter(group=page.group)[:NOTES_SHOWN]) if page.has_notes else (),
     )
 
 
