@@ -86,6 +86,9 @@ def queue_href(name: str) -> str:
     return f"{place(PAGE)}?{urlencode({'name': name})}"
 
 
+NOT_HEARD = "Redis takes no writes, so workers are not heard"
+
+
 def unknown_line(name: str) -> QueueLine:
     """A queue that nobody could read."""
     none = UNKNOWN_COUNT
@@ -115,14 +118,16 @@ def queue_line(
     later: int = 0,
     later_more: bool = False,
     live: bool = True,
+    heard: bool = True,
 ) -> QueueLine:
     """A queue as it was read.
 
     Args:
         later: runs of it that wait in the ledger; `later_more`: there are more.
         live: False shows what was read before Redis went away: nothing of it is judged.
+        heard: False where no worker can say that it lives: who takes from the queue is not told.
     """
-    state = queue_state(depth, latest, reading.at) if live else ""
+    state = queue_state(depth, latest, reading.at) if live and heard else ""
     chip = QUEUE[state] if state else UNKNOWN
     return QueueLine(
         name=depth.queue,
@@ -130,15 +135,17 @@ def queue_line(
         chip=chip,
         state=state,
         tone=chip.tone if chip.is_trouble else "",
-        second=" · ".join(part for part in (_second(depth, state), left_words(depth, reading)) if part),
+        second=" · ".join(part for part in (_second(depth, state), left_words(depth, reading)) if part)
+        if heard
+        else NOT_HEARD,
         ready=Count(f"{depth.ready:,}", _by_priority(depth), live),
         reserved=_at_least(depth.reserved, reading, live),
         held=_held(depth, reading, later, later_more, live),
-        running=UNKNOWN_COUNT if depth.running is None else Count(f"{depth.running:,}", known=live),
+        running=UNKNOWN_COUNT if depth.running is None or not heard else Count(f"{depth.running:,}", known=live),
         oldest=oldest(depth, reading.at, live=live),
         old=state in (ALONE, OLD, UNEXPECTED),
         rates=_rates(depth.queue, latest, reading.at, live),
-        clears=clears_in(depth, latest, reading.at, live=live),
+        clears=clears_in(depth, latest, reading.at, live=live) if heard else UNKNOWN_COUNT,
         filled=not depth.is_empty or later > 0,
     )
 

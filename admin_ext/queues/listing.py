@@ -40,10 +40,15 @@ _NOT_EMPTY = Chip("idle", "inbox", "Not empty")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What Redis last told this process of the queues."""
+    """What Redis last told this process of the queues.
+
+    Attributes:
+        heard: False where workers could not say that they live, because Redis takes no writes.
+    """
 
     reading: Reading
     latest: Latest | None
+    heard: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +82,12 @@ def keep_known(known: Known) -> Known:
 
 def read_known(request: HttpRequest) -> tuple[Known | None, bool]:
     """What is known of the queues, and whether it is of now; two round trips, and none while Redis is away."""
-    beacons = read_machinery(request).fleet.beacons
+    fleet = read_machinery(request).fleet
 
     def read(client: Redis) -> Known:
         latest = read_latest(client)
-        return Known(read_queues(client, beacons, latest.found if latest else ()), latest)
+        reading = read_queues(client, fleet.beacons, latest.found if latest else ())
+        return Known(reading, latest, heard=not fleet.refuses)
 
     known = ask(read)
     return (keep_known(known), True) if known else (last_known(), False)
@@ -126,7 +132,8 @@ def _states(known: Known | None, live: bool) -> dict[str, str]:
         return dict.fromkeys(configured(), "")
     reading = known.reading
     return {
-        name: queue_state(depth, known.latest, reading.at) if live else "" for name, depth in reading.queues.items()
+        name: queue_state(depth, known.latest, reading.at) if live and known.heard else ""
+        for name, depth in reading.queues.items()
     }
 
 
@@ -143,6 +150,7 @@ def _lines(
             later=later[name],
             later_more=later_more,
             live=live,
+            heard=known.heard,
         )
         for name in names
     )

@@ -92,6 +92,7 @@ class QueuePage:
     """Everything that the page shows.
 
     Attributes:
+        heard: False where no worker can say that it lives.
         line: as the list shows it.
         chart_read: when the chart was read, where that is not now.
         contents_known: False where the messages could not be read.
@@ -101,6 +102,7 @@ class QueuePage:
 
     name: str
     live: bool
+    heard: bool
     line: QueueLine
     chip: Chip
     depth: Depth | None
@@ -138,12 +140,21 @@ def queue_page(request: HttpRequest) -> QueuePage:
     later, later_more = waiting_by_queue(LATER_CAP)
     line = unknown_line(name)
     if known is not None and depth is not None:
-        line = queue_line(depth, known.reading, known.latest, later=later[name], later_more=later_more, live=live)
+        line = queue_line(
+            depth,
+            known.reading,
+            known.latest,
+            later=later[name],
+            later_more=later_more,
+            live=live,
+            heard=known.heard,
+        )
     arrives, leaves = _rates(name, known)
     past, past_read = _chart(name, asked, known.reading.at if known and live else None)
     return QueuePage(
         name=name,
         live=live,
+        heard=known is None or known.heard,
         line=line,
         chip=QUEUE[line.state] if line.state else UNKNOWN,
         depth=depth,

@@ -58,7 +58,7 @@ class PurgeQueue(AskView):
         depth = known.reading.queues.get(self.name) if known else None
         if live and depth is None:
             raise Http404("There is no queue of this name: no setting names it, and it holds no message.")
-        line = queue_line(depth, known.reading, known.latest, live=live) if known and depth else None
+        line = queue_line(depth, known.reading, known.latest, live=live, heard=known.heard) if known and depth else None
         context = {
             "crumbs": [("Queues", reverse("admin:jobs_queues")), (self.name, queue_href(self.name)), ("Purge", "")],
             "name": self.name,
@@ -74,6 +74,8 @@ class PurgeQueue(AskView):
 
 
 def _facts(line: QueueLine | None, ready: int | None) -> list[Consequence]:
+    if ready == 0:
+        return [Consequence("inbox", "Nothing: no message is ready. What workers hold stays and runs.")]
     count = "The messages that are ready" if ready is None else f"{plural(ready, 'message')} ready now"
     facts = [Consequence("delete_forever", f"{count} cannot be brought back once removed.", "bad")]
     if ready is not None and ready > MOST_PURGED:

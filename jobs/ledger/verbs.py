@@ -178,7 +178,9 @@ DISCARD_MESSAGES = Verb(
 )
 
 #: Noted before anything goes, because nothing brings it back.
-BEGIN_DISCARD = Verb("begin_discard", "began to discard", DISCARD_FACTS.permission, DISCARD_FACTS.sentence)
+BEGIN_DISCARD = Verb(
+    "begin_discard", "began to discard", DISCARD_FACTS.permission, DISCARD_FACTS.sentence, infinitive="discard"
+)
 
 _NO_PURGE = "You may not remove messages; ask for the role Operator."
 BEGIN_PURGE = Verb(

@@ -38,6 +38,8 @@ LOST_CHILD = "worker process died"
 SHUTDOWN = "shutdown"
 #: How many of the runs that a run published its stored result names.
 MAX_CHILDREN = 1000
+#: Which execution of a console run a stored result is of: a restored database may know of fewer.
+EXECUTION = "execution"
 #: What an error's message keeps of each of its arguments, in characters.
 _MAX_MESSAGE = 16_000
 #: By its name, because it imports models, and this module is imported where a Celery application is made.
@@ -157,6 +159,8 @@ class RecordingBackend(RedisBackend):
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
+        if (n := execution_number(request)) is not None:
+            meta[EXECUTION] = n
         if "args" in meta and has_secrets(name := meta.get("name") or ""):
             meta["args"], meta["kwargs"] = _hidden(name, meta["args"], meta["kwargs"])
         return meta

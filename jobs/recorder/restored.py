@@ -29,7 +29,7 @@ from jobs.fleet.broker import ATTEMPT_HEADER, PREFIX
 from jobs.fleet.executions import known_executions
 from jobs.ledger import leases
 from jobs.models import Lease, Run
-from jobs.pipeline.backend import fact_of
+from jobs.pipeline.backend import EXECUTION, fact_of
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, State
 
@@ -104,7 +104,7 @@ class Books:
         results = dict(_results(run.task_id for run in runs))
         facts: list[Fact] = []
         for run in runs:
-            if (meta := results.get(run.task_id)) is not None:
+            if (meta := results.get(run.task_id)) is not None and _execution(run, meta) > _ended(run):
                 facts.append(_told_by(run, meta))
             elif run.task_id not in known:
                 facts.append(_unknown(run))
@@ -127,6 +127,16 @@ def _results(task_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield task_id, meta
 
 
+def _ended(run: Run) -> int:
+    """How many of its executions the row knows to have ended."""
+    return run.attempt - (run.state == State.RUNNING)
+
+
+def _execution(run: Run, meta: dict[str, Any]) -> int:
+    """Which execution a result is of; where remote control told it, which knows of none, the first it can be."""
+    return int(meta.get(EXECUTION) or max(_ended(run) + 1, 1 + int(meta.get("retries") or 0)))
+
+
 def _told_by(run: Run, meta: dict[str, Any]) -> Fact:
     retries = int(meta.get("retries") or 0)
     request = Context(
@@ -135,8 +145,7 @@ def _told_by(run: Run, meta: dict[str, Any]) -> Fact:
             "task": meta.get("name") or run.task_name,
             "hostname": meta.get("worker") or "",
             "retries": retries,
-            # Of an idempotent run that was started again n is higher than this; nobody has kept it.
-            ATTEMPT_HEADER: max(run.attempt, 1 + retries) - retries,
+            ATTEMPT_HEADER: _execution(run, meta) - retries,
         }
     )
     fact = fact_of(run.task_id, meta.get("result"), str(meta["status"]), meta.get("traceback"), request)

@@ -223,7 +223,7 @@ def test_the_machinery_tells_how_old_each_figure_is(client: Client, all_well: No
 
 @pytest.mark.parametrize("who", ["operator", "superuser"])
 def test_the_overview_asks_at_most_eight_times(client: Client, all_well: None, who: str) -> None:
-    """Session, user, two of permissions, leases, all that is small, the runs, and how long such runs usually take."""
+    """Session, user, permissions, leases, all that is small, the runs, and how long such runs usually take."""
     forget_durations()
     row()
     row("Every 10 min", crontab=None, interval=IntervalSchedule.objects.create(every=10, period="minutes"))
@@ -234,7 +234,7 @@ def test_the_overview_asks_at_most_eight_times(client: Client, all_well: None, w
         make(number, State.FAILED if number % 2 else State.RUNNING, claimed_at=timezone.now())
     with CaptureQueriesContext(connection) as queries:
         client.get("/admin/")
-    assert len(queries) == (8 if who == "operator" else 6)
+    assert len(queries) == (7 if who == "operator" else 6)
 
 
 def test_the_overview_reads_no_more_as_the_history_grows(client: Client, all_well: None, operator: User) -> None:

@@ -78,7 +78,7 @@ def test_few_are_found_in_few_statements(operator: User, monkeypatch: pytest.Mon
     assert len(results) == 2 * palette.EACH
     asked = [query["sql"] for query in queries if "jobs_run" in query["sql"] or "periodictask" in query["sql"]]
     assert len(asked) == 2 and all("LIMIT" in sql for sql in asked)
-    assert len(queries) <= 7, "session, user, two of permissions, leases"
+    assert len(queries) <= 6, "session, user, permissions, leases"
 
 
 @pytest.mark.parametrize("text", ["%", "a'b\"c", "\x00", "_" * 300, "a b c d", "<b>abc"])

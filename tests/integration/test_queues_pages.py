@@ -60,6 +60,17 @@ def test_the_list_tells_what_waits_where_and_who_takes_it(redis: Redis, ana: Cli
     assert "5 min" in shown  # ten messages at two a minute
 
 
+def test_where_no_worker_can_say_that_it_lives_none_is_told_to_be_missing(
+    redis: Redis, ana: Client, root: Path
+) -> None:
+    redis.lpush(lists_of("default")[0], message(published_at=time.time() - 2460))
+    assert "Nobody consumes" in text(ana, LIST, q="default")
+    with full(redis, root):
+        for shown in (text(ana, LIST, q="default"), text(ana, PAGE, name="default")):
+            assert "Nobody consumes" not in shown and ">never<" not in shown and "41 min" in shown
+        assert "Redis takes no writes, so workers are not heard" in text(ana, LIST, q="default")
+
+
 def test_the_oldest_is_what_workers_take_next_whatever_else_is_stamped(redis: Redis, ana: Client) -> None:
     beacon(redis)
     now = time.time()

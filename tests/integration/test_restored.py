@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from celery import current_app
 from celery.app.task import Context
+from celery.exceptions import WorkerLostError
 from django.utils import timezone
 from redis import Redis
 
@@ -72,6 +73,22 @@ def test_what_ended_after_the_backup_is_told_by_its_result(dispatcher: Dispatche
     run = Run.objects.get(task_id="badly")
     assert (run.error_type, run.error_message, run.worker) == ("ValueError", "no", "w@1")
     assert run.attempts.get().traceback == "Traceback …"
+
+
+def test_a_result_is_of_the_execution_that_it_names(dispatcher: Dispatcher, server: Redis) -> None:
+    """Both had lost their first execution before the backup; what became of the second of one nobody knows."""
+    for task_id in ("ended", "at work"):
+        run_of(task_id, under_test.hold_again.name, attempt=1)
+    again = Context({"id": "ended", "task": under_test.hold_again.name, "hostname": "w@1", "run_attempt": 2})
+    current_app.backend.mark_as_done("ended", 42, request=again)
+    first = Context({"id": "at work", "task": under_test.hold_again.name, "hostname": "w@1", "run_attempt": 1})
+    current_app.backend.mark_as_failure("at work", WorkerLostError("gone"), request=first)
+    server.delete(FACTS_KEY)
+
+    restore(dispatcher)
+    assert dispatcher.step() == 1
+    assert after("ended") == ("succeeded", 2, "")
+    assert after("at work")[:2] == ("queued", 2), "nobody knows what became of the second: the next is the third"
 
 
 def test_what_nobody_knows_is_lost_and_only_an_idempotent_job_starts_again(

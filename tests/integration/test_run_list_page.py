@@ -176,7 +176,7 @@ def test_the_list_costs_a_fixed_number_of_queries(client: Client, address: str, 
         distances = {int(offset) + 1 for offset in re.findall(r"OFFSET (\d+)", asked)}
         assert distances <= {run_query.WINDOW, run_query.SEARCHED}, "however long the history is"
         numbers.append(len(queries))
-    assert max(numbers) <= 8, "session, user, two of permissions, leases, rows, figures; once a minute what is usual"
+    assert max(numbers) <= 7, "session, user, permissions, leases, rows, figures; once a minute what is usual"
     assert numbers[1] - numbers[0] <= 1, "what is usual is asked where there are rows; nothing a row"
 
 
