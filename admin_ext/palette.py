@@ -11,6 +11,7 @@ from unfold.dataclasses import SearchResult
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.parts.access import RUN_JOB, VIEW_RUN, VIEW_SCHEDULE, may
 from admin_ext.parts.chips import run_chip
+from admin_ext.parts.keyset import link
 from admin_ext.parts.words import ago
 from admin_ext.queues.lines import queue_href
 from admin_ext.queues.listing import last_known
@@ -45,7 +46,13 @@ def find(request: HttpRequest, text: str) -> list[SearchResult]:
         found += [*_runs(text), *_queues(request, text), *_workers(request, text)]
     if may(request, VIEW_SCHEDULE):
         found += _schedules(text)
-    return found
+    return [*found, _in_all_runs(text)] if may(request, VIEW_RUN) else found
+
+
+def _in_all_runs(text: str) -> SearchResult:
+    """The way on where nothing here bears the name: ids and arguments of the whole history."""
+    href = reverse("admin:jobs_run_changelist") + link(q=text)
+    return SearchResult(f"Search all runs for “{text[:60]}”", "Ids and arguments", href, "search")
 
 
 def _jobs(request: HttpRequest, text: str) -> list[SearchResult]:

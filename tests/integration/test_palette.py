@@ -47,9 +47,13 @@ def test_jobs_runs_schedules_and_queues_are_found(operator: User) -> None:
     made = row("Nightly sum")
     assert ("Job", f"/admin/jobs/run/catalog/{under_test.add.name}/start/") in found(operator, "ADD")
     for text in (ID, "abcd1", "ABCD1234"):
-        assert found(operator, text) == [("Run", f"/admin/jobs/run/{ID}/change/")], text
+        assert found(operator, text)[:-1] == [("Run", f"/admin/jobs/run/{ID}/change/")], text
     assert ("Schedule", f"/admin/django_celery_beat/periodictask/{made.pk}/change/") in found(operator, "nightly")
     assert ("Queue", "/admin/jobs/run/queues/queue/?name=default") in found(operator, "defau")
+
+
+def test_where_nothing_bears_the_name_it_leads_to_the_search_in_all_runs(operator: User) -> None:
+    assert found(operator, "acme & <b>") == [("Ids and arguments", "/admin/jobs/run/?q=acme+%26+%3Cb%3E")]
 
 
 def test_what_a_person_may_not_see_is_not_found(db: None) -> None:
@@ -62,7 +66,7 @@ def test_what_a_person_may_not_see_is_not_found(db: None) -> None:
 
 def test_a_viewer_finds_no_job_to_start(viewer: User) -> None:
     run(ID)
-    assert [kind for kind, _ in found(viewer, "abcd1")] == ["Run"]
+    assert [kind for kind, _ in found(viewer, "abcd1")] == ["Run", "Ids and arguments"]
     assert "Job" not in {kind for kind, _ in found(viewer, "add")}
 
 
@@ -75,7 +79,7 @@ def test_few_are_found_in_few_statements(operator: User, monkeypatch: pytest.Mon
     client.get("/admin/jobs/run/catalog/")
     with CaptureQueriesContext(connection) as queries:
         results = client.get(SEARCH, {"s": "abcd", "extended": "1"}).context["results"]
-    assert len(results) == 2 * palette.EACH
+    assert len(results) == 2 * palette.EACH + 1
     asked = [query["sql"] for query in queries if "jobs_run" in query["sql"] or "periodictask" in query["sql"]]
     assert len(asked) == 2 and all("LIMIT" in sql for sql in asked)
     assert len(queries) <= 6, "session, user, permissions, leases"
