@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from jobs.catalog.registry import Job
+from jobs.catalog.secrecy import sounds_secret
 from jobs.errors import InvalidArguments, JobsError, UnknownJob
 from jobs.models import Preset
 
@@ -45,7 +46,12 @@ def save_preset(job: Job, name: str, arguments: Mapping[str, Any], *, actor: Act
         raise UnknownJob(f"{job.title} has no form, so there is nothing to keep.")
     secrets = job.parameters.secrets
     call = job.parameters.to_json(arguments)
-    values = {n: v for n, v in job.parameters.bind(call.args, call.kwargs).items() if n not in secrets}
+    values = {
+        name: value
+        for name, value in job.parameters.bind(call.args, call.kwargs).items()
+        # Everybody who may run the job reads presets, and pages hide what sounds like a secret.
+        if name not in secrets and not sounds_secret(name)
+    }
     kept = {"values": values, "owner_id": actor.id, "owner_label": actor.label, "created_at": timezone.now()}
     try:
         return _keep(job, name, kept, actor, replace)

@@ -8,6 +8,7 @@ from typing import Any
 
 from jobs.catalog.fields import Kind, Parameter
 from jobs.catalog.parameters import Parameters
+from jobs.catalog.secrecy import sounds_secret
 from jobs.errors import InvalidArguments
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
@@ -51,12 +52,12 @@ def refill(values: Mapping[str, Any], parameters: Parameters) -> Refill:
     """The form's values from named ones."""
     fields = {f.name: f for f in parameters.fields}
     secret = {name for name, value in values.items() if value is not None and redact({name: value}) != {name: value}}
-    secret |= {name for name, one in fields.items() if one.kind is Kind.SECRET}
+    secret |= {name for name, one in fields.items() if one.kind is Kind.SECRET or sounds_secret(name)}
     kept = {name: value for name, value in values.items() if name in fields and name not in secret}
     return Refill(
         values=kept,
         gone=tuple((name, redact({name: value})[name]) for name, value in values.items() if name not in fields),
-        new=tuple(f.label for f in fields.values() if f.required and f.name not in values),
+        new=tuple(f.label for f in fields.values() if f.required and f.name not in {*values, *secret}),
         secrets=tuple(f.label for f in fields.values() if f.name in secret),
         problems=_problems(kept, parameters),
     )

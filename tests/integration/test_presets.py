@@ -31,6 +31,16 @@ def test_a_preset_fills_the_form_and_keeps_no_secret(echo: Job, olga: Actor) -> 
     assert AuditEvent.objects.get().verb == "save_preset"
 
 
+def test_what_sounds_like_a_secret_is_asked_for_again(db: None) -> None:
+    root = Actor.person(User.objects.create_superuser("root"), via="command")
+    sign_in = find_job(under_test.sign_in.name)
+    assert sign_in.parameters is not None
+    preset = save_preset(sign_in, "Mine", {"user": "ana", "password": "canary"}, actor=root)
+    assert preset.values == {"user": "ana"}
+    filled = refill(preset.values, sign_in.parameters)
+    assert (filled.values, filled.secrets, filled.new) == ({"user": "ana"}, ("Password",), ())
+
+
 def test_the_same_name_replaces(echo: Job, olga: Actor) -> None:
     for whole in (1, 2):
         save_preset(echo, "Same", {"whole": whole}, actor=olga)
