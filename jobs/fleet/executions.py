@@ -1,13 +1,15 @@
-"""The executions of console runs that Redis still knows of: ready in a queue, taken by a worker, at work."""
+"""The executions of console runs that Redis still knows of: ready in a queue, taken by a worker, begun."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from .beacon import read_beacons
 from .broker import ATTEMPT_HEADER, Redis, transport_option, undecoded
+from .conditions import read_gone
 from .queues import lists_of
 
 #: Messages read at once; they come whole, with whatever arguments they carry.
@@ -25,6 +27,31 @@ def known_executions(client: Redis, queues: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for task_id, n in _executions(client, queues):
         found[task_id] = max(n, found.get(task_id, 0))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An execution that a pool process has taken up: its number, its worker, and since when, in epoch seconds."""
+
+    n: int
+    worker: str
+    at: float
+
+
+def begun_executions(client: Redis) -> dict[str, Begun]:
+    """By task id the executions that living workers have begun, and that vanished ones had by their last words.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    beacons, _ = read_beacons(client)
+    found: dict[str, Begun] = {}
+    for beacon in (*read_gone(client), *beacons):
+        for task_id, (at, *_) in beacon.started.items():
+            n = beacon.running.get(task_id)
+            if n is not None and (task_id not in found or found[task_id].n <= n):
+                found[task_id] = Begun(n, beacon.worker, at)
     return found
 
 

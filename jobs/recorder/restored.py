@@ -4,8 +4,9 @@ The books bear a mark that is renewed in the database first and in Redis after i
 time bears an older one than Redis. Then nothing is published before each run that was open at the backup is settled:
 
 1. Redis holds its result: that is what became of it.
-2. Redis holds a message of it, or a worker has it: it goes on from there.
-3. Otherwise it has run, or its message is lost, and nobody knows which: told as lost, and started again only if its job
+2. A worker has begun it: it is running. Were it taken for queued, a copy of its message could start it once more.
+3. Redis holds a message of it, or a worker has received it: it goes on from there.
+4. Otherwise it has run, or its message is lost, and nobody knows which: told as lost, and started again only if its job
    may be.
 
 Redis forgotten along with the database leaves no mark, and nobody notices.
@@ -26,7 +27,7 @@ from celery.app.task import Context
 from django.db.models import Q
 
 from jobs.fleet.broker import ATTEMPT_HEADER, PREFIX
-from jobs.fleet.executions import known_executions
+from jobs.fleet.executions import Begun, begun_executions, known_executions
 from jobs.ledger import leases
 from jobs.models import Lease, Run
 from jobs.pipeline.backend import EXECUTION, fact_of
@@ -93,19 +94,22 @@ class Books:
         )
         queues = open_then.order_by().values_list("queue", flat=True).distinct()
         known = known_executions(self._client, [queue for queue in queues if queue])
+        begun = begun_executions(self._client)
         settled, last = 0, 0
         while runs := list(open_then.filter(pk__gt=last).order_by("pk")[:_BATCH]):
-            settled += self._settle_some(runs, known)
+            settled += self._settle_some(runs, known, begun)
             last = runs[-1].pk
         logger.error("%s runs that were open at the backup are settled.", settled)
         return settled
 
-    def _settle_some(self, runs: Sequence[Run], known: dict[str, int]) -> int:
+    def _settle_some(self, runs: Sequence[Run], known: dict[str, int], begun: dict[str, Begun]) -> int:
         results = dict(_results(run.task_id for run in runs))
         facts: list[Fact] = []
         for run in runs:
             if (meta := results.get(run.task_id)) is not None and _execution(run, meta) > _ended(run):
                 facts.append(_told_by(run, meta))
+            elif (one := begun.get(run.task_id)) is not None and one.n >= known.get(run.task_id, 0):
+                facts.append(_begun(run, one))
             elif run.task_id not in known:
                 facts.append(_unknown(run))
             elif known[run.task_id] > run.attempt + 1:
@@ -152,6 +156,19 @@ def _told_by(run: Run, meta: dict[str, Any]) -> Fact:
     if done := meta.get("date_done"):
         fact.at = datetime.fromisoformat(done).timestamp()
     return fact
+
+
+def _begun(run: Run, one: Begun) -> Fact:
+    return Fact(
+        Kind.STARTED,
+        run.task_id,
+        one.at,
+        n=one.n,
+        task=run.task_name,
+        guaranteed=True,
+        worker=one.worker,
+        started_at=one.at,
+    )
 
 
 def _unknown(run: Run) -> Fact:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,13 +16,19 @@ from celery.exceptions import WorkerLostError
 from django.utils import timezone
 from redis import Redis
 
-from jobs.fleet.broker import FACTS_KEY, steady_client
+from jobs.fleet.beacon import beacon_key, last_key
+from jobs.fleet.broker import BEACONS_KEY, FACTS_KEY, steady_client
 from jobs.models import Lease, Run
 from jobs.recorder.dispatch import Dispatcher
 from jobs.recorder.restored import MARK_KEY
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.integration.own_redis import fresh, own_redis
+
+BEACON = {
+    "beat": 9, "pid": 1, "release": "r", "pool": "prefork", "concurrency": 2,
+    "queues": ["default"], "running": {},
+}
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +129,32 @@ def test_what_is_still_in_redis_goes_on(dispatcher: Dispatcher, server: Redis) -
     dispatcher.step()
     assert [after(one)[:2] for one in ("waits", "taken", "retries")] == [("queued", 0), ("queued", 0), ("queued", 1)]
     assert Run.objects.get(task_id="retries").retries == 1
+
+
+def test_what_a_worker_has_begun_is_running_and_no_copy_of_its_message_starts_it_again(
+    dispatcher: Dispatcher, server: Redis
+) -> None:
+    """Its claim was in the database that is gone: taken for queued, it ran a second time after its worker's death."""
+    for task_id in ("begun", "received", "by one that is gone"):
+        run_of(task_id, state=State.ACCEPTED, published_at=None)
+    assert dispatcher.step() == 3
+    alive = {"running": {"begun": 1, "received": 1}, "started": {"begun": [time.time(), 0]}}
+    gone = {"running": {"by one that is gone": 1}, "started": {"by one that is gone": [time.time(), 0]}}
+    for worker, told in (("w@alive", alive), ("w@gone", gone)):
+        beacon = {**BEACON, "worker": worker, "boot": worker, "at": time.time(), **told}
+        server.zadd(BEACONS_KEY, {worker: time.time()})
+        server.set(last_key(worker), json.dumps(beacon))
+        if told is alive:
+            server.set(beacon_key(worker), json.dumps(beacon))
+
+    restore(dispatcher)
+    dispatcher.step()
+    assert after("begun")[:2] == after("by one that is gone")[:2] == ("running", 1)
+    assert after("received")[:2] == ("queued", 0)
+    assert {one: Run.objects.get(task_id=one).worker for one in ("begun", "by one that is gone")} == {
+        "begun": "w@alive",
+        "by one that is gone": "w@gone",
+    }
 
 
 def test_what_came_later_or_is_not_due_is_left_alone(dispatcher: Dispatcher) -> None:
