@@ -50,17 +50,20 @@ class AskView(UnfoldModelAdminViewMixin, TemplateView):
     Attributes:
         elsewhere: where one is sent whose object does not exist.
         no_writes: what the page says where the database takes no writes.
+        verb_refuses: a POST of somebody who may not look goes to the verb all the same, so that the trail has it.
     """
 
     http_method_names = ["get", "post", "head", "options"]
     elsewhere: str
     no_writes = NOT_CHANGED
+    verb_refuses = False
 
     def has_permission(self) -> bool:
         return True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        self.look()
+        if request.method != "POST" or not self.verb_refuses:
+            self.look()
         if missing := self.find(**kwargs):
             messages.warning(request, missing)
             return redirect(self.elsewhere)
@@ -79,13 +82,17 @@ class AskView(UnfoldModelAdminViewMixin, TemplateView):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:
-            return taken(self.act, self.not_taken)
+            return taken(self.act, self._once_more)
         except NotPermitted as error:
             raise PermissionDenied(str(error)) from None
 
     def act(self) -> HttpResponse:
         """Do what was asked for; raises NotPermitted."""
         raise NotImplementedError
+
+    def _once_more(self) -> HttpResponse:
+        self.look()  # where the trail took no refusal, the verb has refused nobody
+        return self.not_taken()
 
     def not_taken(self) -> HttpResponse:
         """The page once more where the database did not take the act."""

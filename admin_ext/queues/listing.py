@@ -58,10 +58,12 @@ class QueueListPage(NumberedPage[QueueLine]):
     Attributes:
         measured: over what time and when in and out were measured, in words.
         note: what could not be told apart; "" when all was.
+        heard: False where no worker can say that it lives.
     """
 
     measured: str
     note: str
+    heard: bool
 
 
 _remembered: Remembered[Known] = Remembered()
@@ -100,7 +102,7 @@ def queue_list_page(request: HttpRequest) -> QueueListPage:
     only = only if only in (LOOK, FILLED) else ""
     known, live = read_known(request)
     later, later_more = waiting_by_queue(LATER_CAP)
-    states = _states(known, live)
+    states, heard = _states(known, live), known is None or known.heard
     names = sorted(name for name in states if q.lower() in name.lower())
     filled = {name for name in names if known and (later[name] or not known.reading.queues[name].is_empty)}
     look = [name for name in names if states[name] not in CALM]
@@ -110,7 +112,7 @@ def queue_list_page(request: HttpRequest) -> QueueListPage:
     page = cut(matching, request.GET.get("page", ""), q=q, only=only)
     return QueueListPage(
         lines=_lines(page.shown, known, live, later, later_more),
-        pills=_pills(len(names), len(look), len(filled), q, only, live),
+        pills=_pills(len(names), len(look) if heard else None, len(filled), q, only, live),
         q=q,
         only=only,
         total=len(states),
@@ -119,6 +121,7 @@ def queue_list_page(request: HttpRequest) -> QueueListPage:
         newer=page.newer,
         older=page.older,
         live=live,
+        heard=heard,
         read=_read_words(known, live),
         measured=_measured_words(known, live),
         note=_note(known),
@@ -172,10 +175,11 @@ def _spark(line: QueueLine, ready: Mapping[str, Sequence[int | None]] | None) ->
     return _sparks.keep(drawn, name=line.name) if drawn else None
 
 
-def _pills(total: int, look: int, filled: int, q: str, only: str, live: bool) -> tuple[Pill, ...]:
+def _pills(total: int, look: int | None, filled: int, q: str, only: str, live: bool) -> tuple[Pill, ...]:
+    looked = f"{look:,}" if live and look is not None else "?"
     return (
         Pill("All", link(q=q), not only, f"{total:,}"),
-        Pill(_NEEDS_A_LOOK.word, link(q=q, only=LOOK), only == LOOK, f"{look:,}" if live else "?", _NEEDS_A_LOOK),
+        Pill(_NEEDS_A_LOOK.word, link(q=q, only=LOOK), only == LOOK, looked, _NEEDS_A_LOOK),
         Pill(_NOT_EMPTY.word, link(q=q, only=FILLED), only == FILLED, f"{filled:,}" if live else "?", _NOT_EMPTY),
     )
 

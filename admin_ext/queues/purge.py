@@ -9,7 +9,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.access import person, refuse_unless
 from admin_ext.parts.asking import AskView, Consequence
 from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import plural
@@ -29,15 +29,15 @@ class PurgeQueue(AskView):
     title = "Purge"
     template_name = "admin_ext/queues/purge.html"
     no_writes = NOT_ALL_CHANGED
+    verb_refuses = True
 
     @property
     def name(self) -> str:
         return self.request.GET.get("name", "")[:LONGEST_NAME]
 
     def look(self) -> None:
-        if self.request.method != "POST":  # a refused POST is noted by the verb
-            refuse_unless(self.request, VIEW_RUN, SEE_RUNS_REFUSED)
-            refuse_unless(self.request, PURGE_QUEUE.permission, PURGE_QUEUE.sentence)
+        super().look()
+        refuse_unless(self.request, PURGE_QUEUE.permission, PURGE_QUEUE.sentence)
 
     def find(self, **kwargs: Any) -> str:
         return ""  # whether there is such a queue Redis says, if it answers
@@ -48,7 +48,7 @@ class PurgeQueue(AskView):
         except NotPermitted:
             raise
         except JobsError as error:
-            return self.ask(refusal=str(error), typed=self.typed)
+            return self.ask(refusal=str(error))
         messages.success(self.request, _told(self.name, done))
         # An unexpected queue that is empty has no page any more.
         return redirect(queue_href(self.name) if self.name in configured() else reverse("admin:jobs_queues"))
@@ -62,6 +62,7 @@ class PurgeQueue(AskView):
         context = {
             "crumbs": [("Queues", reverse("admin:jobs_queues")), (self.name, queue_href(self.name)), ("Purge", "")],
             "name": self.name,
+            "typed": self.typed,
             "line": line,
             "live": live,
             "facts": _facts(line, depth.ready if live and depth else None),

@@ -13,7 +13,7 @@ from admin_ext.parts.asking import AskView, Consequence
 from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from jobs.errors import JobsError, NotPermitted
 from jobs.ledger.dead_letters import Settled
-from jobs.ledger.verbs import Verb
+from jobs.ledger.verbs import REREAD_FACTS, Verb
 
 #: What is typed where they are too many or too large to count.
 EVERY = "all"
@@ -30,13 +30,14 @@ class AskSetAside(AskView):
 
     template_name = "admin_ext/dead_letters/ask.html"
     no_writes = NOT_ALL_CHANGED
+    verb_refuses = True
     verb: Verb
     icon_name: str
     red = False
 
     def look(self) -> None:
-        if self.request.method != "POST":  # a refused POST is noted by the verb
-            refuse_unless(self.request, self.verb.permission, self.verb.sentence)
+        refuse_unless(self.request, REREAD_FACTS.permission, REREAD_FACTS.sentence)
+        refuse_unless(self.request, self.verb.permission, self.verb.sentence)
 
     @property
     def asked(self) -> QueryDict:
@@ -61,6 +62,10 @@ class AskSetAside(AskView):
         else:
             tell = messages.warning if settled.rest else messages.success
             tell(self.request, f"{self.outcome(settled.count)} {settled.rest}".strip())
+        return redirect(self.elsewhere)
+
+    def not_taken(self) -> HttpResponse:
+        messages.error(self.request, self.no_writes)
         return redirect(self.elsewhere)
 
     def settle(self) -> Settled:

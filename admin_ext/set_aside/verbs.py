@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from django.contrib import messages
@@ -27,8 +28,6 @@ class AskFacts(AskSetAside):
 
     elsewhere = LIST
     which: Which
-    #: None where they were not counted.
-    number: int | None
 
     def find(self, **kwargs: Any) -> str:
         one, kind, until = (self.asked.get(name, "") for name in ("id", "kind", "until"))
@@ -50,10 +49,7 @@ class AskFacts(AskSetAside):
         return self.ask()
 
     def act(self) -> HttpResponse:
-        if not self.which.until:
-            return redirect(LIST)
-        self.count()
-        return super().act()
+        return super().act() if self.which.until else redirect(LIST)
 
     @property
     def is_one(self) -> bool:
@@ -64,12 +60,10 @@ class AskFacts(AskSetAside):
         """What is typed where they are several and cannot be brought back."""
         return "" if self.is_one or not self.red else EVERY if self.number is None else str(self.number)
 
-    def ask(self, **more: Any) -> HttpResponse:
-        self.count()
-        return super().ask(**more)
-
-    def count(self) -> None:
-        self.number = 1 if self.is_one else count(self.which)
+    @cached_property
+    def number(self) -> int | None:
+        """None where they are too many or too large to count."""
+        return 1 if self.is_one else count(self.which)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         kind = {None: "", True: "newer", False: "damaged"}[self.which.newer]
@@ -80,7 +74,6 @@ class AskFacts(AskSetAside):
             "button": f"{self.title} {words}",
             "sentence": self._sentence("" if self.is_one or not kind else KINDS[kind][1]),
             "hidden": {"id": self.which.since} if self.is_one else {"kind": kind, "until": self.which.until},
-            "number": self.number,
             "back": reverse(LIST),
         }
         return super().get_context_data(**context | kwargs)

@@ -13,7 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, person, refuse_unless
+from admin_ext.parts.access import may, needed_role, person, refuse_unless
 from admin_ext.parts.asking import AskView, Consequence
 from admin_ext.parts.not_taken import NOT_ALL_CHANGED
 from admin_ext.parts.words import plural
@@ -112,6 +112,7 @@ class AskWorker(AskView):
     title = "Command a worker"
     template_name = "admin_ext/workers/ask.html"
     no_writes = NOT_ALL_CHANGED
+    verb_refuses = True
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
@@ -132,9 +133,8 @@ class AskWorker(AskView):
         return found
 
     def look(self) -> None:
-        if self.request.method != "POST":  # a refused POST is noted by the verb
-            refuse_unless(self.request, VIEW_RUN, SEE_RUNS_REFUSED)
-            refuse_unless(self.request, self.asked.verb.permission, self.asked.verb.sentence)
+        super().look()
+        refuse_unless(self.request, self.asked.verb.permission, self.asked.verb.sentence)
 
     def find(self, **kwargs: Any) -> str:
         return ""  # whether it lives its beacon says, if Redis answers

@@ -1,7 +1,7 @@
 """The verbs on facts that the recorder could not read: have them read again, or discard them.
 
-What they change lies in Redis and the trail in the database, so no transaction holds both. The act comes first: the
-trail tells what was done, with the true number; what it could not be told of stands in the log of the web process.
+What they change lies in Redis and the trail in the database, so no transaction holds both. The trail is told before
+anything moves, and again with the true number; an end of which it could not be told stands in the log of the process.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jobs.fleet.dead_letters import Moved, Which
 from jobs.models import AuditEvent
 
 from .audit import Actor, Subject, record
-from .verbs import BEGIN_DISCARD, DISCARD_FACTS, REREAD_FACTS, Verb, require
+from .verbs import BEGIN_SETTLING, DISCARD_FACTS, REREAD_FACTS, Verb, require
 
 logger = logging.getLogger(__name__)
 
@@ -66,15 +66,16 @@ def _settle(verb: Verb, move: Callable[..., Moved], which: Which, actor: Actor, 
     if not which.until:
         raise ValueError("Say up to which fact.")
     require(verb, actor, subject_of(which))
-    if verb is DISCARD_FACTS:
-        record(BEGIN_DISCARD.name, actor, subject_of(which), reason=reason)
+    details = {"command": verb.name, "up_to": which.until}
+    record(BEGIN_SETTLING.name, actor, subject_of(which), reason=reason, details=details)
     moved = _all(move, which)
-    if not moved.count and moved.answered and not moved.refused:
-        if moved.stuck:
-            raise FactsStayed("Nothing was put back: it has more fields than any fact. It can only be discarded.")
-        raise FactsGone(_who_was_faster(which))
-    if moved.count or not moved.answered:
-        _tell(verb, which, moved, actor, reason)
+    gone = not moved.count and moved.answered and not moved.refused and not moved.stuck
+    faster = _who_was_faster(which) if gone else ""
+    _tell(verb, which, moved, actor, reason)
+    if gone:
+        raise FactsGone(faster)
+    if not moved.count and moved.stuck and moved.answered and not moved.refused:
+        raise FactsStayed("Nothing was put back: it has more fields than any fact. It can only be discarded.")
     if not moved.count:
         raise FactsStayed(_why_not(moved))
     return Settled(moved.count, _rest(moved))
@@ -113,7 +114,8 @@ def subject_of(which: Which, count: int | None = None) -> Subject:
 
 def _who_was_faster(which: Which) -> str:
     verbs = {REREAD_FACTS.name: "read again", DISCARD_FACTS.name: "discarded"}
-    last = AuditEvent.objects.filter(verb__in=verbs, outcome=AuditEvent.Outcome.DONE).first()
+    done = AuditEvent.objects.filter(verb__in=verbs, outcome=AuditEvent.Outcome.DONE)
+    last = done.exclude(details__facts=0).first()
     who = f" {last.actor_label} was the last to have facts {verbs[last.verb]}." if last else ""
     return f"Nothing was done: what you saw is not set aside any more.{who}"
 

@@ -1,11 +1,12 @@
 """The verbs on messages that workers could not read: give them back to their queues, or discard them.
 
-As with facts (`dead_letters.py`) the act comes first and the trail tells what was done, with the true number.
+As with facts (`dead_letters.py`) the trail is told before anything moves, and again with the true number.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from django.db import DatabaseError
 
@@ -15,7 +16,7 @@ from jobs.fleet.quarantined import Meant
 
 from .audit import Actor, Subject, record
 from .dead_letters import FactsGone, FactsStayed, Settled
-from .verbs import BEGIN_DISCARD, DISCARD_MESSAGES, PUT_BACK_MESSAGES, Verb, require
+from .verbs import BEGIN_SETTLING, DISCARD_MESSAGES, PUT_BACK_MESSAGES, Verb, require
 
 logger = logging.getLogger(__name__)
 
@@ -36,20 +37,20 @@ def put_back_messages(meant: Meant, *, actor: Actor, reason: str = "") -> Settle
         MessagesGone: somebody was faster.
         MessagesStayed: Redis is full or away, or none of them is kept whole.
     """
-    require(PUT_BACK_MESSAGES, actor, subject_of(meant))
-    return _settle(PUT_BACK_MESSAGES, fleet.put_messages_back(meant), meant, actor, reason)
+    return _settle(PUT_BACK_MESSAGES, fleet.put_messages_back, meant, actor, reason)
 
 
 def discard_messages(meant: Meant, *, actor: Actor, reason: str = "") -> Settled:
     """Remove messages for good. Raises as `put_back_messages`."""
-    require(DISCARD_MESSAGES, actor, subject_of(meant))
-    record(BEGIN_DISCARD.name, actor, subject_of(meant), reason=reason)
-    return _settle(DISCARD_MESSAGES, fleet.discard_messages_there(meant), meant, actor, reason)
+    return _settle(DISCARD_MESSAGES, fleet.discard_messages_there, meant, actor, reason)
 
 
-def _settle(verb: Verb, moved: Moved, meant: Meant, actor: Actor, reason: str) -> Settled:
-    if moved.count or not moved.answered:
-        _tell(verb, meant, moved, actor, reason)
+def _settle(verb: Verb, move: Callable[[Meant], Moved], meant: Meant, actor: Actor, reason: str) -> Settled:
+    require(verb, actor, subject_of(meant))
+    details = {"command": verb.name, "until": meant.until}
+    record(BEGIN_SETTLING.name, actor, subject_of(meant), reason=reason, details=details)
+    moved = move(meant)
+    _tell(verb, meant, moved, actor, reason)
     if moved.count:
         return Settled(moved.count, _rest(moved))
     if not moved.answered:

@@ -177,9 +177,9 @@ DISCARD_MESSAGES = Verb(
     infinitive="discard",
 )
 
-#: Noted before anything goes, because nothing brings it back.
-BEGIN_DISCARD = Verb(
-    "begin_discard", "began to discard", DISCARD_FACTS.permission, DISCARD_FACTS.sentence, infinitive="discard"
+#: Noted before anything moves; its event names the verb that follows.
+BEGIN_SETTLING = Verb(
+    "begin_settling", "began to settle", REREAD_FACTS.permission, REREAD_FACTS.sentence, infinitive="settle"
 )
 
 _NO_PURGE = "You may not remove messages; ask for the role Operator."
@@ -211,7 +211,7 @@ VERBS: dict[str, Verb] = {
         *SCHEDULE_VERBS,
         *FAILURE_VERBS,
         PRUNE,
-        *(REREAD_FACTS, DISCARD_FACTS, PUT_BACK_MESSAGES, BEGIN_DISCARD, DISCARD_MESSAGES),
+        *(REREAD_FACTS, DISCARD_FACTS, PUT_BACK_MESSAGES, DISCARD_MESSAGES, BEGIN_SETTLING),
         *(BEGIN_PURGE, PURGE_QUEUE),
         *WORKER_VERBS,
     )
@@ -222,7 +222,7 @@ def done_words(event: AuditEvent) -> str:
     """What the actor did, in the past: completes the sentence "Ana …"; trying out is not the act itself."""
     verb = VERBS.get(event.verb)
     past = verb.past if verb else event.verb.replace("_", " ")
-    if verb is BEGIN_COMMAND and (begun := VERBS.get(str(event.details.get("command", "")))):
+    if verb in (BEGIN_COMMAND, BEGIN_SETTLING) and (begun := VERBS.get(str(event.details.get("command", "")))):
         return f"began to {begun.infinitive}"
     if not event.details.get("dry_run"):
         return past

@@ -101,8 +101,11 @@ class Quarantine:
         # What is cut, or was no text, cannot be put back as it was.
         whole = len(text) <= MAX_MESSAGE and (isinstance(message, str) or text.encode(errors="replace") == message)
         why = f"{type(error).__name__}: {error}"[:500]
-        # Its text may hold secrets, and a log has no permissions.
-        logger.error("A message of %d characters in the queue %s cannot be read: set aside. %s", len(text), queue, why)
+        # Its text may hold secrets, and the error's may quote it; a log has no permissions.
+        kind = type(error).__name__
+        logger.error(
+            "A message of %d characters in the queue %s cannot be read: set aside (%s).", len(text), queue, kind
+        )
         told = {"at": time.time(), "queue": queue, "worker": self._worker, "why": why, "size": len(text)}
         kept = {**told, "whole": whole, "message": text[:MAX_MESSAGE]}
         with connect(settings.REDIS_URL, timeout=5, retries=1) as client:

@@ -106,7 +106,7 @@ class Books:
         results = dict(_results(run.task_id for run in runs))
         facts: list[Fact] = []
         for run in runs:
-            if (meta := results.get(run.task_id)) is not None and _execution(run, meta) > _ended(run):
+            if (meta := results.get(run.task_id)) is not None and _is_news(run, meta):
                 facts.append(_told_by(run, meta))
             elif (one := begun.get(run.task_id)) is not None and one.n >= known.get(run.task_id, 0):
                 facts.append(_begun(run, one))
@@ -139,6 +139,12 @@ def _ended(run: Run) -> int:
 def _execution(run: Run, meta: dict[str, Any]) -> int:
     """Which execution a result is of; where remote control told it, which knows of none, the first it can be."""
     return int(meta.get(EXECUTION) or max(_ended(run) + 1, 1 + int(meta.get("retries") or 0)))
+
+
+def _is_news(run: Run, meta: dict[str, Any]) -> bool:
+    """Whether the result says more than the row knows; of an execution that was told as lost its success does."""
+    n, known = _execution(run, meta), _ended(run)
+    return n > known or (n == known and meta["status"] == celery_states.SUCCESS)
 
 
 def _told_by(run: Run, meta: dict[str, Any]) -> Fact:

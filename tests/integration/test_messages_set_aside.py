@@ -131,11 +131,12 @@ def test_a_message_goes_back_once_to_the_end_of_its_queue_and_priority(client: C
     said = client.post(BACK, {"id": one, "reason": "deployed"}, follow=True).content.decode()
     assert "1 message went back to its queue." in said and redis.llen(QUARANTINE_KEY) == 0
     assert [redis.rpop(list_key("default", 6)) for _ in range(3)] == [b"already there", text.encode(), None]
-    event = AuditEvent.objects.get()
+    event, begun = AuditEvent.objects.order_by("-pk")
+    assert (begun.verb, begun.details["command"]) == ("begin_settling", "put_back_messages")
     assert (event.verb, event.object_type, event.object_id) == ("put_back_messages", "message", one)
     assert (event.reason, event.details) == ("deployed", {"messages": 1})
     said = client.post(BACK, {"id": one}, follow=True).content.decode()
-    assert "Somebody was faster" in said and AuditEvent.objects.count() == 1
+    assert "Somebody was faster" in said and AuditEvent.objects.count() == 4
 
 
 def test_all_go_back_oldest_first_but_what_came_later_and_what_is_not_whole(
@@ -157,7 +158,7 @@ def test_all_go_back_oldest_first_but_what_came_later_and_what_is_not_whole(
     client.post(DISCARD, {"until": asked, "oc.confirm": "all"})
     assert [one.id for one in look_at_messages(0, 10)[0]] == [late]  # type: ignore[index]
     labels = [event.object_label for event in AuditEvent.objects.order_by("pk")]
-    assert labels == ["6 messages set aside", "messages set aside", "3 messages set aside"]
+    assert labels[1::2] == ["6 messages set aside", "3 messages set aside"]
 
 
 def test_a_full_redis_keeps_them_and_lets_them_be_discarded(redis: Redis, olga: Actor) -> None:
@@ -166,7 +167,7 @@ def test_a_full_redis_keeps_them_and_lets_them_be_discarded(redis: Redis, olga: 
     try:
         with pytest.raises(MessagesStayed, match="Redis is full"):
             put_back_messages(one, actor=olga)
-        assert (redis.llen(QUARANTINE_KEY), redis.exists("default"), AuditEvent.objects.count()) == (1, 0, 0)
+        assert (redis.llen(QUARANTINE_KEY), redis.exists("default"), AuditEvent.objects.count()) == (1, 0, 2)
         assert discard_messages(one, actor=olga).count == 1
     finally:
         redis.config_set("maxmemory", 0)

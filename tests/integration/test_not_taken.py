@@ -21,15 +21,19 @@ from jobs.fleet.quarantined import QUARANTINE_KEY
 from jobs.models import AuditEvent, Preset, Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
-from tests.integration.facts_aside import DISCARD
+from tests.integration.facts_aside import DISCARD, READ
 from tests.integration.failure_facts import failed, group_of, record, run_of
 from tests.integration.own_redis import fresh, message, own_redis
 from tests.integration.schedule_rows import LIST, row
+from tests.integration.test_messages_set_aside import BACK as MESSAGES_BACK
 from tests.integration.test_messages_set_aside import DISCARD as MESSAGES_DISCARD
 from tests.integration.test_messages_set_aside import set_aside as message_aside
 from tests.integration.test_object_actions import GREET, USERS, fields_of
 from tests.integration.test_run_page import address, make
+from tests.integration.test_workers_pages import put
 
+PURGE = "/admin/jobs/run/queues/queue/purge/?name=default"
+WORKER = "/admin/jobs/run/workers/worker/ask/?name=w@one"
 START = f"/admin/jobs/run/catalog/{under_test.echo_types.name}/start/"
 
 
@@ -114,12 +118,20 @@ def test_nothing_leaves_redis_without_its_line_in_the_trail(ana: Client, root: P
         fresh(redis)
         redis.lpush("default", message())
         redis.xadd(DEAD_KEY, {"f": "1"}, id="1-1")
+        settled = {DISCARD: {"id": "1-1"}, READ: {"id": "1-1"}}
         broken = message_aside("not a message")
+        settled |= {MESSAGES_DISCARD: {"id": broken}, MESSAGES_BACK: {"id": broken}}
+        put(redis)
+        nobody = Client()
+        nobody.force_login(User.objects.create_user("nobody", is_staff=True))
         with held():
-            purge = ana.post("/admin/jobs/run/queues/queue/purge/?name=default", {CONFIRM: "default", "reason": "r"})
+            purge = ana.post(PURGE, {CONFIRM: "default", "reason": "r"})
             assert said(purge, NOT_ALL_CHANGED)
-            assert said(ana.post(DISCARD, {"id": "1-1"}), NOT_ALL_CHANGED)
-            assert said(ana.post(MESSAGES_DISCARD, {"id": broken}), NOT_ALL_CHANGED)
+            assert 'value="default"' in purge.content.decode(), "what was typed is kept"
+            for address, meant in settled.items():
+                assert NOT_ALL_CHANGED in ana.post(address, meant, follow=True).content.decode(), address
+            for address, meant in {**settled, PURGE: {}, f"{WORKER}&verb=grow": {}, f"{WORKER}&verb=stop": {}}.items():
+                assert nobody.post(address, meant).status_code == 403, address
         assert redis.llen("default") == 1 and redis.xlen(DEAD_KEY) == 1 and redis.llen(QUARANTINE_KEY) == 1
     assert not AuditEvent.objects.exists()
 

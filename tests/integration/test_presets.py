@@ -35,6 +35,9 @@ def test_what_sounds_like_a_secret_is_asked_for_again(db: None) -> None:
     root = Actor.person(User.objects.create_superuser("root"), via="command")
     sign_in = find_job(under_test.sign_in.name)
     assert sign_in.parameters is not None
+    echo = find_job(under_test.echo_types.name)
+    nested = save_preset(echo, "Nested", {"anything": {"password": "canary"}, "whole": 3}, actor=root)
+    assert "canary" not in repr(nested.values) and nested.values["whole"] == 3
     preset = save_preset(sign_in, "Mine", {"user": "ana", "password": "canary"}, actor=root)
     assert preset.values == {"user": "ana"}
     filled = refill(preset.values, sign_in.parameters)

@@ -69,6 +69,9 @@ def test_where_no_worker_can_say_that_it_lives_none_is_told_to_be_missing(
         for shown in (text(ana, LIST, q="default"), text(ana, PAGE, name="default")):
             assert "Nobody consumes" not in shown and ">never<" not in shown and "41 min" in shown
         assert "Redis takes no writes, so workers are not heard" in text(ana, LIST, q="default")
+        assert "No worker takes from this queue" not in text(ana, PAGE, name="default")
+        shown = text(ana, LIST, only="look")
+        assert "No queue needs a look" not in shown and "nobody knows which queue needs one" in shown
 
 
 def test_the_oldest_is_what_workers_take_next_whatever_else_is_stamped(redis: Redis, ana: Client) -> None:

@@ -13,6 +13,7 @@ from celery.app.task import Context
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
+from django.utils import timezone
 from django_celery_results.models import TaskResult
 from redis import Redis
 
@@ -22,7 +23,7 @@ from jobs.fleet.queues import lists_of
 from jobs.ledger.audit import Actor
 from jobs.ledger.retry import retry_run
 from jobs.ledger.start import Wish, start_run
-from jobs.models import AuditEvent, Run
+from jobs.models import AuditEvent, Preset, Run
 from jobs.pipeline import live
 from jobs.pipeline.backend import RecordingBackend, fact_of
 from jobs.pipeline.facts import Fact, Kind
@@ -150,15 +151,19 @@ def test_the_command_hides_what_is_there_already(runs: list[Run], capsys: pytest
         args = GIVEN[run.task_name]
         Run.objects.filter(pk=run.pk).update(summary=", ".join(args), arguments=json.dumps([args, {}]))
     TaskResult.objects.update(task_args="\"('place', 'canary-1')\"", task_kwargs='"{}"')
+    kept = {"place": "place-1", "token": "canary-1"}
+    preset = Preset.objects.create(job=FAILS, name="Old", values=kept, created_at=timezone.now())
     call_command("hide_secrets")
-    assert "12 runs and 6 stored results changed" in capsys.readouterr().out
+    preset.refresh_from_db()
+    assert preset.values == {"place": "place-1"}
+    assert "Changed: 12 runs, 6 stored results, 1 presets." in capsys.readouterr().out
     after = {run.pk: (run.summary, run.arguments) for run in Run.objects.all()}
     assert {key: one[0] for key, one in after.items()} == {key: one[0] for key, one in before.items()}
     assert "canary-1" not in repr(after)
     assert set(TaskResult.objects.filter(task_name=FAILS).values_list("task_args", flat=True)) == {None}
     assert TaskResult.objects.exclude(task_args=None).filter(task_name=SIGN_IN).count() == 6
     call_command("hide_secrets")
-    assert "0 runs and 0 stored results changed" in capsys.readouterr().out
+    assert "Changed: 0 runs, 0 stored results, 0 presets." in capsys.readouterr().out
 
 
 class Kept(RecordingBackend):

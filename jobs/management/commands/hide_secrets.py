@@ -8,8 +8,9 @@ from django.db import transaction
 from jobs.catalog.registry import find_job
 from jobs.catalog.secrecy import has_secrets
 from jobs.errors import UnknownJob
+from jobs.ledger.redaction import redact
 from jobs.ledger.summary import summarise
-from jobs.models import Run
+from jobs.models import Preset, Run
 from jobs.pipeline.arguments import kept_arguments
 from jobs.pipeline.stored import results_model
 
@@ -18,13 +19,13 @@ BATCH = 500
 
 
 class Command(BaseCommand):
-    """Goes through all runs and stored results, oldest first; safe to stop and to repeat, while everything runs."""
+    """Goes through runs, stored results and presets, oldest first; safe to stop and repeat, while everything runs."""
 
-    help = "Hide secrets in the summaries, arguments and stored results of runs that are in the database already."
+    help = "Hide secrets in the runs, stored results and presets that are in the database already."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        runs, results = hide_in_runs(), hide_in_results()
-        self.stdout.write(f"{runs:,} runs and {results:,} stored results changed.")
+        runs, results, presets = hide_in_runs(), hide_in_results(), hide_in_presets()
+        self.stdout.write(f"Changed: {runs:,} runs, {results:,} stored results, {presets:,} presets.")
 
 
 def hide_in_runs() -> int:
@@ -64,4 +65,14 @@ def hide_in_results() -> int:
     for name in [name for name in names if name and has_secrets(name)]:
         while keys := list(kept.filter(task_name=name).values_list("pk", flat=True)[:BATCH]):
             changed += model.objects.filter(pk__in=keys).update(task_args=None, task_kwargs=None)
+    return changed
+
+
+def hide_in_presets() -> int:
+    """Forget the values of presets that are secret, or sound so: their form asks for them again."""
+    changed = 0
+    for preset in Preset.objects.order_by("pk"):
+        kept = {name: value for name, value in preset.values.items() if redact({name: value}) == {name: value}}
+        if kept != preset.values:
+            changed += Preset.objects.filter(pk=preset.pk).update(values=kept)
     return changed
