@@ -16,7 +16,8 @@ from django_celery_results.models import GroupResult, TaskResult
 from admin_ext.parts.chips import UNKNOWN, Chip
 from admin_ext.parts.keyset import PER_PAGE, NotAPosition, Position, link
 from admin_ext.parts.words import plural
-from jobs.catalog.registry import job_title, listed_jobs
+from admin_ext.runs.choices import job_options
+from jobs.catalog.registry import job_title
 from jobs.ledger.slices import WINDOW, Pool, Slice, begins_with, read_slice
 from jobs.models import Run
 
@@ -114,14 +115,14 @@ def result_list_page(parameters: Mapping[str, str]) -> ResultListPage:
         asked = replace(asked, problem="The address names a position in the list that does not exist.")
     statuses = tuple((name, chip.word) for name, chip in STATUS.items())
     if asked.problem:
-        return ResultListPage(asked, statuses, _jobs(asked))
+        return ResultListPage(asked, statuses, job_options(asked.job))
     found = _read(asked, position)
     if not found.rows and position.after is not None and found.newer is None:
         found = _read(asked, Position())
     return ResultListPage(
         asked,
         statuses,
-        _jobs(asked),
+        job_options(asked.job),
         _rows(found.rows),
         newer=asked.link(after=found.newer) if found.newer is not None else "",
         older=asked.link(before=found.older) if found.older is not None else "",
@@ -165,13 +166,6 @@ def run_links(task_ids: Iterable[str]) -> dict[str, str]:
     ids = list(task_ids)
     known = Run.objects.filter(task_id__in=ids).order_by().values_list("task_id", flat=True) if ids else ()
     return {task_id: reverse("admin:jobs_run_change", args=[quote(task_id)]) for task_id in known}
-
-
-def _jobs(asked: ResultsAsked) -> tuple[tuple[str, str], ...]:
-    choices = {job.name: job.title for job in listed_jobs()}
-    if asked.job:
-        choices.setdefault(asked.job, job_title(asked.job))
-    return tuple(choices.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from admin_ext.acts.retry_facts import marks
 from admin_ext.audit.sentences import sentences
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.objects.links import object_links
-from admin_ext.parts.access import VIEW_SCHEDULE, may
+from admin_ext.parts.access import VIEW_SCHEDULE, may, needed_role
 from admin_ext.parts.addresses import verb_links
 from admin_ext.parts.chips import DRY_RUN
 from admin_ext.parts.keyset import link
@@ -22,6 +22,7 @@ from admin_ext.parts.words import plural
 from jobs.ledger.dry_runs import is_dry_run
 from jobs.ledger.durations import usual
 from jobs.ledger.family import family
+from jobs.ledger.files import files_permission
 from jobs.ledger.live import live_of
 from jobs.ledger.preview import can_preview
 from jobs.ledger.run_page import AttemptLine, Outcome, RunPage, attempts, outcome, trail
@@ -110,6 +111,7 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "changed": what_changed(run, page.job),
         "files": [(file, can_preview(file)) for file in page.files],
         "files_words": plural(len(page.files), "file"),
+        "files_need": _files_need(request, page) if page.files else "",
         "facts": facts(page, usually, _schedule_href(request, run)),
         "based_on": based_on_words(page.based_on) if page.based_on else "",
         "objects": object_links(request, page.objects),
@@ -125,6 +127,12 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "log": log,
         "lines_written": live.written if live.known else None,
     }
+
+
+def _files_need(request: HttpRequest, page: RunPage) -> str:
+    """What the viewer lacks to open them; "" when nothing."""
+    permission = files_permission(page.job)
+    return f"{needed_role(permission)}." if permission and not may(request, permission) else ""
 
 
 def _log(request: HttpRequest, page: RunPage) -> dict[str, Any]:

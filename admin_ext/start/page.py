@@ -75,9 +75,10 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
 
     def refuse_strangers(self) -> None:
         """Raise PermissionDenied for who may not run the job; nothing is recorded, as nothing was attempted."""
-        for permission in (START_RUN.permission, self.job.permission):
-            if not may(self.request, permission):
-                raise PermissionDenied(f"You may not run {self.job.title}. {needed_role(permission)}.")
+        asked = dict.fromkeys((START_RUN.permission, self.job.permission))
+        # All at once: who asks for the first alone would be refused again.
+        if missing := [needed_role(permission) for permission in asked if not may(self.request, permission)]:
+            raise PermissionDenied(f"You may not run {self.job.title}. {'. '.join(missing)}.")
 
     def page(self, sheet: Sheet, refusal: str = "", nonce: str = "") -> HttpResponse:
         """The form, fresh or with what was typed; a new `nonce` unless one that started nothing is passed on."""

@@ -6,13 +6,21 @@ from typing import IO, Any
 
 from django.core.exceptions import SuspiciousFileOperation
 
-from jobs.catalog.registry import job_title
-from jobs.errors import JobsError
+from jobs.catalog.registry import RUN_ANY_TASK, RUN_JOB, Job, find_job, job_title
+from jobs.errors import JobsError, UnknownJob
 from jobs.models import RunFile
 from jobs.storage import console_storage
 
 from .audit import Actor, Subject, record
 from .verbs import OPEN_FILE, require
+
+
+def files_permission(job: Job | None) -> str:
+    """What somebody needs to open the files of a job besides seeing runs: its own permission; "" where it has none.
+
+    Who may not see users must not read them in the file of a job that exports users.
+    """
+    return "" if job is None or job.permission in (RUN_JOB, RUN_ANY_TASK) else job.permission
 
 
 class FileGone(JobsError):
@@ -26,12 +34,13 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
         run_file: with its run.
 
     Raises:
-        NotPermitted: the actor may not see runs.
+        NotPermitted: the actor may not see runs, or not what this job's files tell.
         FileGone: the storage no longer has it; nothing is recorded.
     """
     run = run_file.run
     subject = Subject("run", run.task_id, f"{job_title(run.task_name)} {run.short_id}")
-    require(OPEN_FILE, actor, subject)
+    own = files_permission(_job(run.task_name))
+    require(OPEN_FILE, actor, subject, *([own] if own else []))
     try:
         stream = console_storage.open(run_file.path, "rb")
     except (OSError, SuspiciousFileOperation):
@@ -40,3 +49,10 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
         ) from None
     record(OPEN_FILE.name, actor, subject, details={"file": run_file.name, "size": run_file.size})
     return stream
+
+
+def _job(task_name: str) -> Job | None:
+    try:
+        return find_job(task_name)
+    except UnknownJob:
+        return None

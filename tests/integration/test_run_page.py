@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
@@ -156,6 +156,24 @@ def test_a_file_is_a_download_and_opening_it_is_recorded(client: Client) -> None
     assert response.headers["Content-Security-Policy"] == "sandbox; default-src 'none'"
     event = AuditEvent.objects.get()
     assert (event.verb, event.object_id, event.outcome) == ("open_file", run.task_id, "done")
+
+
+def test_the_file_of_a_job_with_a_permission_of_its_own_is_for_those_who_hold_it(viewer: User) -> None:
+    """Who may not see users must not read them in the file that exports them."""
+    export = find_job("jobs.library.user_export.export_users")
+    run = make(task_name=export.name)
+    path = default_storage.save("runs/x/users.csv", ContentFile(b"username\nana\n"))
+    file = RunFile.objects.create(run=run, name="users.csv", path=path, content_type="text/csv", size=13)
+    client = Client()
+    client.force_login(viewer)
+    page = client.get(address(run)).content.decode()
+    assert "users.csv" in page and "Can view user" in page and f"files/{file.pk}/" not in page
+    for opened in (address(run, f"files/{file.pk}/"), f"{address(run)}?preview={file.pk}"):
+        assert client.get(opened).status_code == 403, opened
+    assert set(AuditEvent.objects.values_list("verb", "outcome")) == {("open_file", "denied")}
+    viewer.user_permissions.add(Permission.objects.get(codename="view_user"))
+    assert b"".join(client.get(address(run, f"files/{file.pk}/"))) == b"username\nana\n"
+    assert "ana" in client.get(f"{address(run)}?preview={file.pk}").content.decode()
 
 
 @pytest.mark.parametrize("path", ["runs/x/gone.csv", "../../etc/passwd"])
