@@ -233,7 +233,9 @@ def _nothing_runs(machinery: Machinery) -> str:
         return "Nothing is running."
     if not machinery.alive(RECORDER):
         return f"{plural(busy, 'slot')} {'is' if busy == 1 else 'are'} in use; what runs there, no recorder records."
-    return f"{plural(busy, 'slot')} {'works' if busy == 1 else 'work'} on runs too short to be listed."
+    if busy == 1:
+        return "1 slot was in use a moment ago, by a run that has ended or is too short to be listed."
+    return f"{busy:,} slots were in use a moment ago, by runs that have ended or are too short to be listed."
 
 
 def _next_day(found: Sequence[Planned], read: Read, now: datetime) -> NextDay:

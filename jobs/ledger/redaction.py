@@ -14,16 +14,21 @@ __all__ = ["HIDDEN", "hide", "hide_call", "redact"]
 def redact(value: Any) -> Any:
     """A copy of `value` without secrets, at any depth.
 
-    HIDDEN stands for each entry of a mapping whose key sounds like a secret, and for each encrypted text; an address
-    in a text loses its password.
+    HIDDEN stands for each entry of a mapping whose key sounds like a secret and which holds something, and for each
+    encrypted text; an address in a text loses its password.
     """
     if isinstance(value, str):
         return HIDDEN if value.startswith(SECRET_PREFIX) else without_passwords(value)
     if isinstance(value, dict):
-        return {k: HIDDEN if isinstance(k, str) and sounds_secret(k) else redact(v) for k, v in value.items()}
+        return {k: _hidden(v) if isinstance(k, str) and sounds_secret(k) else redact(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return type(value)(redact(item) for item in value)
     return value
+
+
+def _hidden(value: Any) -> Any:
+    """Nothing is nobody's secret: it says that none was given."""
+    return None if value is None else HIDDEN
 
 
 def hide_call(task_name: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[str, Any]]:
@@ -42,8 +47,8 @@ def hide_call(task_name: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[s
     if secrecy.nothing:
         return [redact(value) for value in args], named
     return (
-        [HIDDEN if secrecy.at(place) else redact(value) for place, value in enumerate(args)],
-        {name: HIDDEN if secrecy.of(name) else value for name, value in named.items()},
+        [_hidden(value) if secrecy.at(place) else redact(value) for place, value in enumerate(args)],
+        {name: _hidden(value) if secrecy.of(name) else value for name, value in named.items()},
     )
 
 
