@@ -22,13 +22,20 @@ _HINTS: dict[Kind, str] = {
     Kind.OBJECT: "Its key",
     Kind.OBJECTS: "Their keys, one a line",
 }
+#: The note of a parameter without a type: nothing else tells what may be typed in.
+_UNTYPED = "Typed in as JSON."
+_EXAMPLES = 'A number as 3, text in quotes as "text", a list as [1, 2]'
 _SHOWN_AS_THEY_ARE = (Kind.SWITCH, Kind.CHOICE, Kind.CHOICES, Kind.SECRET)
 
 
 def help_of(parameter: Parameter, *, searched: bool = False) -> str:
     """The help of one parameter, in sentences; `searched` where objects are found by name, not typed in as keys."""
     hint = "" if searched and parameter.model is not None else _HINTS.get(parameter.kind, "")
+    if hint.lower() in parameter.help.lower():  # the job's own words say it
+        hint = ""
     parts = [parameter.help, _limits(parameter), hint, parameter.note]
+    if parameter.note == _UNTYPED:
+        parts.append(_EXAMPLES)
     if parameter.kind is Kind.MOMENT:
         parts.append(f"Time in {timezone.get_current_timezone_name()}")
     if parameter.kind is Kind.FILE:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 from pydantic import ValidationError as Refused
 
 from jobs.catalog.fields import Kind, Parameter
+from jobs.catalog.refusals import quotes_wanted
 
 #: What one field of a page holds: a text, or several where more than one box can be ticked.
 Text = str | list[str]
@@ -137,7 +138,8 @@ def json_of(text: str) -> Any:
         value = json.loads(text, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as error:
-        raise ValidationError(f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}.") from None
+        told = f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}. {quotes_wanted(text)}"
+        raise ValidationError(told.rstrip()) from None
     except RecursionError:
         raise ValidationError("This is nested too deeply.") from None
     except UnicodeEncodeError:

@@ -11,9 +11,11 @@ from admin_ext.frame.machinery import Machinery
 from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import capped, duration, plural
 from jobs.catalog.registry import Danger, Job, Targets
+from jobs.ledger.files import files_permission
 from jobs.ledger.lists import JobHistory, waiting_in_queue
 
 WAITING_CAP = 1000
+FILES_TOO = "the run, its parameters and its files"
 LONGEST_WHY = 200
 logger = logging.getLogger(__name__)
 
@@ -70,14 +72,15 @@ def consequences(job: Job, history: JobHistory, machinery: Machinery, *, queue: 
     if job.danger is Danger.CAUTION:
         facts.append(Consequence("warning", "It changes something that people notice.", "warn"))
     elif job.danger is Danger.DANGER:
-        facts.append(Consequence("shield", "What it does cannot be undone.", "bad"))
+        facts.append(Consequence("shield", "No button undoes what it does: look twice.", "bad"))
     if job.idempotent:
         facts.append(Consequence("undo", "It may be run again safely; if its worker vanishes, it is started again."))
     else:
         facts.append(
             Consequence("warning", "Not known to be safe to run twice: a second run may do its work again.", "warn")
         )
-    facts.append(Consequence("visibility", "Everyone with the role Viewer sees the run, its parameters and its files."))
+    seen = "the run and its parameters; its files, who may run it" if files_permission(job) else FILES_TOO
+    facts.append(Consequence("visibility", f"Everyone with the role Viewer sees {seen}."))
     return facts
 
 

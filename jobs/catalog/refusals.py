@@ -11,6 +11,10 @@ from pydantic_core import ErrorDetails
 #: A choice among more than this is better looked up than read.
 LONGEST_EXPECTED = 300
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d")
+#: Words with at least one letter, and nothing that JSON is made of.
+_PLAIN_TEXT = re.compile(r"(?=.*[^\W\d_])[\w .@/+-]{1,60}")
+#: Python's own words: whoever types them means no text.
+_NO_TEXT = {"true", "false", "none", "null", "nan", "infinity", "-infinity"}
 _Facts = Mapping[str, Any]
 
 
@@ -23,6 +27,14 @@ def refusal(item: ErrorDetails) -> str:
     if isinstance(found, str):
         return found + "."
     return found(item.get("ctx", {}), item.get("input")) + "."
+
+
+def quotes_wanted(text: str) -> str:
+    """`Text needs quotes: "blue".` for what was typed in as JSON and would be text; "" for anything else."""
+    bare = text.strip().strip("'")
+    if bare.lower() in _NO_TEXT or not _PLAIN_TEXT.fullmatch(bare):
+        return ""
+    return f'Text needs quotes: "{bare}".'
 
 
 def _said(bound: Any) -> str:

@@ -53,9 +53,7 @@ def dormant_targets(**values: Any) -> Targets:
     "outcome.csv has the names.",
 )
 def deactivate_dormant_users(
-    days: Annotated[
-        int, Field(title="Days without a sign-in", description=f"At least {FEWEST_DAYS}.", ge=FEWEST_DAYS, le=3650)
-    ] = 180,
+    days: Annotated[int, Field(title="Days without a sign-in", ge=FEWEST_DAYS, le=3650)] = 180,
     never_signed_in: Annotated[
         bool, Field(title="Also who never signed in", description="Their days count from when they were added.")
     ] = True,
@@ -76,7 +74,7 @@ def deactivate_dormant_users(
     rows: list[tuple[object, ...]] = []
     gone: list[Any] = []
     try:
-        for part in progress(parts, noun=f"groups of {_AT_ONCE}"):
+        for part in progress(parts, noun=f"groups of {_AT_ONCE}") if parts else ():
             check_cancelled()
             with transaction.atomic():
                 found = list(dormant(days, never_signed_in).filter(pk__in=part).select_for_update())

@@ -106,7 +106,10 @@ def send_mail(
     roles: Annotated[
         list[Group] | None, Field(title="To the roles", description="All active users who have one.")
     ] = None,
-    people: Annotated[list[User] | None, Field(title="And to", description="Those of them who are active.")] = None,
+    people: Annotated[
+        list[User] | None,
+        Field(title="Also to these people", description="Whoever of them is not active gets nothing."),
+    ] = None,
     dry_run: Annotated[
         bool, Field(title="Dry run", description="Send nothing; attach the list and the first e-mails.")
     ] = False,
@@ -177,7 +180,7 @@ def _send_all(recipients: list[Recipient], campaign: str, subject: str, body: st
     connection: Any = get_connection()
     refused_in_a_row = 0
     try:
-        for recipient in progress(waiting, noun="e-mails"):
+        for recipient in progress(waiting, noun="e-mails") if waiting else ():
             check_cancelled()  # before the next is taken; `outcome.csv` tells who was not reached
             # First the connection: what cannot begin must not be taken for something that may have been sent.
             _open(connection)

@@ -11,6 +11,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import AbstractUser, Group
 from django.db import IntegrityError, transaction
+from django.db.models.functions import Lower
 from pydantic import Field
 
 from jobs import File, check_cancelled, job, progress, set_progress
@@ -86,9 +87,18 @@ def import_users(
             people.append(person)
         roles = {role.name: role for role in Group.objects.prefetch_related("permissions__content_type")}
         _refuse_roles(people, roles)
-        bad = sum(1 for person in people if person.why_not)
-        stopped = bad > 0 and not skip_bad_rows
-        existing = _existing(people) if dry_run or stopped else _create(people, roles)
+        for left in reversed(range(_TRIES)):
+            existing = _existing(people)
+            bad = sum(1 for person in people if person.why_not)
+            stopped = bad > 0 and not skip_bad_rows
+            if dry_run or stopped:
+                break
+            try:
+                _create([p for p in people if not p.why_not and p.username not in existing], roles)
+                break
+            except IntegrityError:
+                if not left:
+                    raise
     except Cancelled:
         _tell_stopped(people, total)
         raise
@@ -129,35 +139,41 @@ def _why_not_give(role: Group, asker: AbstractUser | None) -> str:
 
 
 def _existing(people: list[Person]) -> set[str]:
-    """The usernames of good rows that are taken."""
+    """The usernames of good rows that are taken; refuses the rows that only capital letters tell from another.
+
+    The database would keep both, and nobody could tell them apart: Django's own form refuses that as well.
+    """
+    good = [person for person in people if not person.why_not]
+    users = get_user_model().objects
     found: set[str] = set()
-    for part in _parts([person.username for person in people if not person.why_not]):
-        found.update(get_user_model().objects.filter(username__in=part).values_list("username", flat=True))
+    alike: dict[str, str] = {}
+    for part in _parts([person.username for person in good]):
+        found.update(users.filter(username__in=part).values_list("username", flat=True))
+        lowered = users.annotate(lowered=Lower("username")).filter(lowered__in=[name.lower() for name in part])
+        alike.update((name.lower(), name) for name in lowered.order_by("-username").values_list("username", flat=True))
+    rows: dict[str, Person] = {}
+    for person in good:
+        small = person.username.lower()
+        if person.username in found:
+            continue
+        if small in alike:
+            person.why_not = f"It differs from the existing user {alike[small]} only in capital letters."
+        elif (first := rows.setdefault(small, person)) is not person:
+            person.why_not = f"It differs from {first.username} in row {first.number} only in capital letters."
     return found
 
 
-def _create(people: list[Person], roles: dict[str, Group]) -> set[str]:
-    """Make the users that do not exist, all or none, and tell which existed before."""
-    for _ in range(_TRIES - 1):
-        try:
-            return _create_once(people, roles)
-        except IntegrityError:
-            continue
-    return _create_once(people, roles)
-
-
-def _create_once(people: list[Person], roles: dict[str, Group]) -> set[str]:
+def _create(new: list[Person], roles: dict[str, Group]) -> None:
+    """Make these users, all or none."""
     with transaction.atomic():
-        existing = _existing(people)
-        new = [person for person in people if not person.why_not and person.username not in existing]
         done = 0
-        set_progress(0, len(new), noun="users", note="making them")
+        if new:
+            set_progress(0, len(new), noun="users", note="making them")
         for part in _parts(new):
             check_cancelled()  # the transaction takes back what was written of the parts before
             _write(part, roles)
             done += len(part)
             set_progress(done, len(new), noun="users", note="making them")
-    return existing
 
 
 def _write(part: list[Person], roles: dict[str, Group]) -> None:

@@ -12,10 +12,11 @@ from django.conf import settings
 from pydantic import Field
 
 from jobs import check_cancelled, job, progress
+from jobs.catalog.secrecy import without_passwords
 from jobs.errors import ConfigurationError, InvalidArguments, JobsError
 
 from .tables import attach_table, counted
-from .web_request import Answer, Network, ask
+from .web_request import Answer, Network, Refused, address_parts, ask
 
 MOST_ADDRESSES = 500
 #: Seconds that all addresses together may take at worst.
@@ -37,8 +38,12 @@ def fits(urls: list[str], at_once: int, timeout: int, **_: Any) -> None:
         raise InvalidArguments({"urls": "Enter at least one address."})
     if len(wanted) > MOST_ADDRESSES:
         raise InvalidArguments({"urls": f"At most {MOST_ADDRESSES} addresses are checked; these are {len(wanted):,}."})
-    if other := [url for url in wanted if not url.lower().startswith(("http://", "https://"))]:
-        raise InvalidArguments({"urls": f"{other[0][:100]} does not begin with http:// or https://."})
+    for number, url in enumerate(urls, 1):
+        try:
+            if url.strip():
+                address_parts(url.strip())
+        except Refused as refused:
+            raise InvalidArguments({"urls": f"Line {number}: {refused}"}) from None
     longest = math.ceil(len(wanted) / at_once) * timeout
     if longest > LONGEST:
         raise InvalidArguments(
@@ -60,14 +65,14 @@ def fits(urls: list[str], at_once: int, timeout: int, **_: Any) -> None:
 )
 def check_web_addresses(
     urls: Annotated[
-        list[str], Field(title="Addresses", description=f"One a line, at most {MOST_ADDRESSES}: https://example.com/")
+        list[str], Field(title="Addresses", description=f"At most {MOST_ADDRESSES}, such as https://example.com/")
     ],
     at_once: Annotated[
         int, Field(title="At once", description="How many are asked at the same time.", ge=1, le=20)
     ] = 5,
     timeout: Annotated[int, Field(title="Wait", description="Seconds for each, redirects included.", ge=1, le=60)] = 10,
     fail: Annotated[
-        bool, Field(title="Fail when one does", description="The run fails unless all answer with a status below 400.")
+        bool, Field(title="Fail unless all answer well", description="Well is a status below 400.")
     ] = False,
 ) -> str:
     """Asks each address once and tells its status, how long it took, and where it redirects to.
@@ -87,21 +92,16 @@ def check_web_addresses(
         for answer in _ask_all(wanted, at_once, timeout):
             answers.append(answer)
     finally:
-        answers.sort(key=lambda a: (a.status is not None, -(a.status or 0) if _bad(a) else 0, -a.ms))
+        answers.sort(key=lambda a: (a.status is not None, -(a.status or 0) if _bad(a) else 0, -(a.ms or 0)))
         asked = {answer.url for answer in answers}
         rows: list[tuple[object, ...]] = [(a.url, a.status, a.ms, a.redirected_to, a.error) for a in answers]
         rows += [(url, None, None, "", NOT_ASKED) for url in wanted if url not in asked]
-        attach_table("addresses.csv", COLUMNS, rows)
+        attach_table("addresses.csv", COLUMNS, [_without_passwords(row) for row in rows])
     bad = [answer for answer in answers if _bad(answer)]
     if not bad:
         well = counted(len(answers), "address answers", "addresses answer")
         return f"{well} well; the slowest took {answers[0].ms:,} ms."
-    silent = sum(1 for answer in bad if answer.status is None)
-    sentence = (
-        f"{len(answers) - len(bad):,} of {counted(len(answers), 'address', 'addresses')} answer well; "
-        f"{len(bad) - silent:,} with an error, {silent:,} not at all. First: {bad[0].url[:200]}, "
-        f"{bad[0].error or f'status {bad[0].status}'}"
-    ).rstrip(".") + "."
+    sentence = _sentence(answers, bad)
     if fail:
         raise SomeFailed(sentence)
     return sentence
@@ -139,6 +139,32 @@ def _as_they_come(asked: Sequence[Future[Answer]]) -> Iterator[Answer]:
 
 def _wanted(urls: list[str]) -> list[str]:
     return list(dict.fromkeys(url.strip() for url in urls if url.strip()))
+
+
+def _sentence(answers: Sequence[Answer], bad: Sequence[Answer]) -> str:
+    """How many answer well, and what became of the others."""
+    not_asked = sum(1 for answer in bad if answer.ms is None)
+    # Who redirects to where nothing can be had has answered.
+    silent = sum(1 for answer in bad if answer.ms is not None and answer.status is None and not answer.redirected_to)
+    erring = len(bad) - not_asked - silent
+    told = [
+        (not_asked, counted(not_asked, "was not asked", "were not asked")),
+        (silent, counted(silent, "does not answer", "do not answer")),
+        (erring, counted(erring, "answers with an error", "answer with an error")),
+    ]
+    well = len(answers) - len(bad)
+    numbers = f"{well:,} of {counted(len(answers), 'address', 'addresses')} {'answers' if well == 1 else 'answer'} well"
+    first = (
+        f"{without_passwords(bad[0].url)[:200]}, {without_passwords(bad[0].error) or f'status {bad[0].status}'}".rstrip(
+            "."
+        )
+    )
+    return f"{numbers}; {', '.join(words for count, words in told if count)}. First: {first}."
+
+
+def _without_passwords(row: Sequence[object]) -> list[object]:
+    """A redirect may lead to an address that holds one; the form has refused those that were typed."""
+    return [without_passwords(cell) if isinstance(cell, str) else cell for cell in row]
 
 
 def _bad(answer: Answer) -> bool:

@@ -32,11 +32,14 @@ class Refused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one address. `status` is None where none came; then `error` says why."""
+    """What became of one address. `status` is None where none came; then `error` says why.
+
+    `ms` is None where nobody was asked at all, not even for a redirect.
+    """
 
     url: str
     status: int | None
-    ms: int
+    ms: int | None
     redirected_to: str = ""
     error: str = ""
 
@@ -49,6 +52,7 @@ def ask(url: str, *, timeout: float, allowed: Sequence[Network] = ()) -> Answer:
     """
     began = time.monotonic()
     here, status, error = url, None, ""
+    asked = True
     try:
         for _ in range(MOST_REDIRECTS + 1):
             left = timeout - (time.monotonic() - began)
@@ -61,7 +65,7 @@ def ask(url: str, *, timeout: float, allowed: Sequence[Network] = ()) -> Answer:
         else:
             error = f"It redirects more than {MOST_REDIRECTS} times."
     except Refused as refused:
-        status, error = None, str(refused)
+        status, error, asked = None, str(refused), here != url
     except TimeoutError:
         status, error = None, f"No answer within {timeout:g} s."
     except socket.gaierror:
@@ -72,7 +76,7 @@ def ask(url: str, *, timeout: float, allowed: Sequence[Network] = ()) -> Answer:
         late = time.monotonic() - began >= timeout
         status, error = None, f"No answer within {timeout:g} s." if late else f"It did not answer: {_told(problem)}."
     took = round((time.monotonic() - began) * 1000)
-    return Answer(url, status, took, here if here != url else "", error)
+    return Answer(url, status, took if asked else None, here if here != url else "", error)
 
 
 def public_address(host: str, port: int, allowed: Sequence[Network] = ()) -> Address:
@@ -85,7 +89,8 @@ def public_address(host: str, port: int, allowed: Sequence[Network] = ()) -> Add
     addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     for address in addresses:
         if not _may_ask(address, allowed):
-            raise Refused(f"{host} is {address}, which is not public. The setting WEB_CHECK_ALLOW can allow it.")
+            told = f"{host} is not public" if host == str(address) else f"{host} is {address}, which is not public"
+            raise Refused(f"{told}. The setting WEB_CHECK_ALLOW can allow it.")
     return addresses[0]
 
 
@@ -103,7 +108,7 @@ def _may_ask(address: Address, allowed: Sequence[Network]) -> bool:
 
 def _get(url: str, timeout: float, allowed: Sequence[Network]) -> tuple[int, str]:
     """Status and `Location` of one answer; its body is read within bounds and thrown away."""
-    parts = _split(url)
+    parts = address_parts(url)
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
     address = public_address(host, port, allowed)
@@ -125,17 +130,27 @@ def _get(url: str, timeout: float, allowed: Sequence[Network]) -> tuple[int, str
         connection.close()
 
 
-def _split(url: str) -> SplitResult:
+def address_parts(url: str) -> SplitResult:
+    """The parts of an address that can be asked, its host in ASCII. No sentence repeats the address.
+
+    Raises:
+        Refused: it is none, or it holds what nobody may see.
+    """
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").encode("idna").decode()
-        port = f":{parts.port}" if parts.port else ""
     except ValueError:
         raise Refused("It is no web address.") from None
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"}:
         raise Refused("Only addresses that begin with http:// or https:// are asked.")
     if parts.username is not None or parts.password is not None:
         raise Refused("It holds a user name or a password; those would be shown to everybody.")
+    if not host:
+        raise Refused("It names no host, such as example.com.")
+    try:
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        raise Refused("Its port is no number up to 65535.") from None
     return parts._replace(netloc=(f"[{host}]" if ":" in host else host) + port)
 
 

@@ -30,10 +30,10 @@ INLINE = re.compile(r"`((?:[A-Z_]+=\S+ )*(?:make|python|pip|celery|manage\.py|do
 BY_HAND = (
     "make install",
     "redis-server --port 6379 --appendonly yes --maxmemory-policy noeviction",
-    "export REDIS_URL=redis://127.0.0.1:6379/0 SECRET_KEY=change-me-to-fifty-random-characters HTTPS=off "
-    "TASK_MODULES=sums",
+    "export REDIS_URL=redis://127.0.0.1:6379/0 SECRET_KEY=change-me-to-fifty-random-characters HTTPS=off",
     ".venv/bin/python manage.py prepare",
     ".venv/bin/python manage.py reset_admin",
+    "export TASK_MODULES=sums",
     ".venv/bin/celery -A opsconsole worker --loglevel INFO",
     ".venv/bin/python manage.py recorder",
     ".venv/bin/celery -A opsconsole beat --loglevel INFO",
@@ -41,6 +41,14 @@ BY_HAND = (
     '.venv/bin/python manage.py shell -c "from sums import total; print(total.delay(2, 3).get(timeout=10))"',
     ".venv/bin/python manage.py self_check",
 )
+#: Of these the ones that stay, each in a terminal of its own: a name, and what it says when it works.
+STAYING = {
+    "redis-server": ("redis", "eady to accept connections"),
+    ".venv/bin/celery -A opsconsole worker": ("worker", "ready."),
+    ".venv/bin/python manage.py recorder": ("recorder", ""),
+    ".venv/bin/celery -A opsconsole beat": ("beat", "beat: Starting"),
+    ".venv/bin/python manage.py runserver": ("web", "Quit the server"),
+}
 BY_MAKE = ("make up", "make admin", "make help", "make test", "make bench-history", "PORT=8001 make up")
 #: Placeholders, which cannot be run; the test that tries the like of it.
 ELSEWHERE = {
@@ -61,6 +69,15 @@ def blocks(kind: str) -> list[str]:
 def commands() -> list[str]:
     """Every command of a block, without the remark behind it."""
     return [re.sub(r"\s+# .*", "", line) for block in blocks("console") for line in block.splitlines() if line]
+
+
+def steps() -> list[str]:
+    """The six steps, line by line of their commands and whole blocks of Python, in the order of the document."""
+    section = README.split("\n## Celery and Redis with Django, in six steps\n")[1].split("\n## ")[0]
+    found: list[str] = []
+    for kind, text in re.findall(r"```(console|python)\n(.*?)```", section, re.DOTALL):
+        found += [text] if kind == "python" else text.splitlines()
+    return found
 
 
 def snippet(beginning: str) -> str:
@@ -96,8 +113,15 @@ class Copy:
 
     def daemon(self, name: str, command: str, ready: str) -> Daemon:
         daemon = Daemon(name, ["/bin/sh", "-c", f"exec {self.here(command)}"], self.folder / "logs", self.env, ready)
-        daemon.cwd = self.folder
+        # Redis writes its data where it is started: elsewhere, as the document says.
+        daemon.cwd = self.folder.parent if name == "redis" else self.folder
         return daemon.start()
+
+    def export(self, command: str) -> None:
+        """What is started from now on knows it."""
+        for word in shlex.split(self.here(command))[1:]:
+            name, _, value = word.partition("=")
+            self.env[name] = value
 
 
 @pytest.fixture
@@ -156,32 +180,40 @@ def ended() -> Iterator[list[Daemon]]:
 
 
 def test_the_six_steps_by_hand(copy: Copy, ended: list[Daemon]) -> None:
-    install, redis, export, prepare, reset_admin, worker, recorder, beat, web, from_code, self_check = BY_HAND
+    """One after the other, and nothing before its turn."""
     assert list(BY_HAND) == [command for command in commands() if command not in BY_MAKE], "the order is the README's"
+    task = snippet("from celery import shared_task")
+    said: dict[str, str] = {}
+    for step in steps():
+        staying = next((found for beginning, found in STAYING.items() if step.startswith(beginning)), None)
+        if step == task:
+            (copy.folder / "sums.py").write_text(task)
+        elif step not in BY_HAND:
+            assert step == snippet("app = Celery("), "Python that is there already"
+        elif step.startswith("export "):
+            copy.export(step)
+        elif staying:
+            ended.append(copy.daemon(staying[0], step, staying[1]))
+        else:
+            said[step] = copy.run(step)
+    assert [daemon.name for daemon in ended] == [name for name, _ in STAYING.values()]
 
-    copy.run(install)
-    ended.append(copy.daemon("redis", redis, "eady to accept connections"))
-    for word in shlex.split(copy.here(export))[1:]:
-        name, _, value = word.partition("=")
-        copy.env[name] = value
-    (copy.folder / "sums.py").write_text(snippet("from celery import shared_task"))
-    (copy.folder / "finance.py").write_text(snippet("from datetime import date"))
-    copy.env["TASK_MODULES"] += ",finance"
-    copy.run(prepare)
-    password = re.match(r"user admin, password (\S+)$", copy.run(reset_admin).strip())
+    password = re.match(r"user admin, password (\S+)$", said[".venv/bin/python manage.py reset_admin"].strip())
     assert password
-    for name, command, ready in (
-        ("worker", worker, "ready."),
-        ("recorder", recorder, ""),
-        ("beat", beat, "beat: Starting"),
-        ("web", web, "Quit the server"),
-    ):
-        ended.append(copy.daemon(name, command, ready))
-
-    assert copy.run(from_code).splitlines()[-1] == "5"
-    assert "succeeded" in copy.run(self_check)
+    (from_code,) = (text for command, text in said.items() if "from sums import total" in command)
+    assert from_code.splitlines()[-1] == "5"
+    assert "succeeded" in said[".venv/bin/python manage.py self_check"]
     person = Person(f"http://127.0.0.1:{copy.port}").sign_in("admin", password[1])
     assert "5" in run_from_form(person, "sums.total", x="2", y="3")
+
+    # A job in a dozen lines: in a second file, with what reads it started anew.
+    assert "`TASK_MODULES=sums,finance`" in README and "`finance.py`" in README
+    (copy.folder / "finance.py").write_text(snippet("from datetime import date"))
+    copy.export("export TASK_MODULES=sums,finance")
+    for daemon in ended[1:]:
+        daemon.stop()
+        daemon.env.update(copy.env)
+        daemon.start()
     exported = run_from_form(person, "finance.export_orders", day="2026-03-01", limit="7", kind="new")
     assert "At most 7 orders of 2026-03-01." in exported and "orders.csv" in exported
     history = person.get("/admin/jobs/run/").text

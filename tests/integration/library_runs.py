@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from jobs.catalog.registry import find_job
 from jobs.models import Run
-from jobs.pipeline.live import LiveRun, current
+from jobs.pipeline.live import Counter, LiveRun, current
 
 
 class Unwatched(LiveRun):
@@ -31,10 +31,11 @@ class Unwatched(LiveRun):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What a run left: its value, or the error that it raised, and its files by name."""
+    """What a run left: its value, or the error that it raised, its files by name, and how far it says that it is."""
 
     value: Any
     files: dict[str, str]
+    counter: Counter | None = None
 
     def text(self, name: str) -> str:
         with default_storage.open(self.files[name]) as stream:
@@ -69,7 +70,8 @@ def run_as(user: User | None, job: Any, stop: Stop = Stop.NEVER, /, **values: An
     call = parameters.to_python([], values)
     _task_stack.push(job)
     job.push_request(id=task_id)
-    current.run = None if stop is Stop.NEVER else Unwatched(task_id, 1)
+    live = None if stop is Stop.NEVER else Unwatched(task_id, 1)
+    current.run = live
     try:
         try:
             value = job.run(*call.args, **call.kwargs)
@@ -80,7 +82,7 @@ def run_as(user: User | None, job: Any, stop: Stop = Stop.NEVER, /, **values: An
         current.run = None
         job.pop_request()
         _task_stack.pop()
-    return Ended(value, {file["name"]: file["path"] for file in files})
+    return Ended(value, {file["name"]: file["path"] for file in files}, live.counter if live else None)
 
 
 def upload(content: str | bytes, name: str = "people.csv") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from admin_ext.form.values import duration_of, duration_text
+from jobs.catalog.refusals import quotes_wanted
 from jobs.models import Run
 from tests import jobs_under_test as under_test
 
@@ -56,6 +57,29 @@ def test_every_kind_has_its_own_field(client: Client) -> None:
     assert "Time in UTC." in text and "Such as 1 h 30 min, 90 s or 2 d." in text and "At most 10 MB." in text
 
 
+def test_what_is_typed_in_as_json_has_examples(client: Client, admin_user: User) -> None:
+    text = re.sub(r"<[^>]*>|\s+", " ", client.get(ECHO).content.decode()).replace("&quot;", '"')
+    examples = 'A number as 3, text in quotes as "text", a list as [1, 2].'
+    assert f"Typed in as JSON. {examples}" in text
+    assert text.count(examples) == 1, "a hint says what a value looks like by itself"
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("blue", 'Text needs quotes: "blue".'),
+        ("two words", 'Text needs quotes: "two words".'),
+        ("'x'", 'Text needs quotes: "x".'),
+        ("2 apples", 'Text needs quotes: "2 apples".'),
+        ("a@example.com", 'Text needs quotes: "a@example.com".'),
+        ("naïve", 'Text needs quotes: "naïve".'),
+        *((typed, "") for typed in ('{"a":', "[1, 2", '"open', "1,5", "True", "None", "", "a" * 61, "[" * 10_000)),
+    ],
+)
+def test_a_plain_word_is_told_that_text_needs_quotes(typed: str, told: str) -> None:
+    assert quotes_wanted(typed) == told
+
+
 SENT = [
     ({"whole": "1" + "0" * 40}, {"whole": 10**40}),
     ({"number": "0.1"}, {"number": 0.1}),
@@ -81,6 +105,7 @@ def test_what_is_entered_is_sent(client: Client, values: dict[str, Any], expecte
 
 
 WRONG = [
+    ({"anything": "blue"}, "column 1. Text needs quotes: &quot;blue&quot;."),
     ({"whole": "1.5"}, "Enter a whole number."),
     ({"whole": "1" * 5000}, "Enter a whole number."),
     ({"number": "NaN"}, "Enter a number"),

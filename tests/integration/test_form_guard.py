@@ -133,8 +133,14 @@ def test_danger_is_seen_and_names_the_environment(client: Client) -> None:
     text = client.get(PURGE).content.decode()
     assert "oc-card--bad" in text and "oc-button--danger" in text and "Run in Local" in text
     assert "Ask the owner of the directory first." in text, "the runbook"
+    assert text.count("No button undoes what it does: look twice.") == 2 and "cannot be undone" not in text
     caution = client.get(FILE).content.decode()
     assert "Caution" in caution and "oc-button--danger" not in caution and "oc.confirm" not in caution
+
+
+def test_a_schedule_of_it_says_the_same(admin_client: Client) -> None:
+    page = admin_client.get(f"/admin/django_celery_beat/periodictask/add/?job={under_test.purge.name}")
+    assert "No button undoes what it does: look twice. The schedule does it without asking again" in words(page)
 
 
 def test_dry_and_real_of_one_page_are_two_runs_and_each_only_once(client: Client) -> None:

@@ -217,3 +217,8 @@ def test_a_stopped_mailing_tells_whom_it_reached_and_goes_on_later(
     assert [state for (state,) in Delivery.objects.values_list("state")] == [Delivery.State.SENT]
     assert outcomes(send(editors)) == {"ada": "sent earlier", "bob": "sent", "cleo": "sent"}
     assert len(mail.outbox) == 3
+
+
+def test_nobody_to_write_to_is_no_progress(editors: Group) -> None:
+    ended = run_as(None, send_mail, Stop.LATER, roles=[editors.pk], **TEXT)
+    assert ended.value == "Sent 0 e-mails." and ended.counter is None

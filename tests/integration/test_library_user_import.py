@@ -16,7 +16,7 @@ from jobs.errors import InvalidArguments
 from jobs.library import user_import
 from jobs.library.user_import import NothingImported, import_users
 from jobs.library.user_rows import FileRefused
-from tests.integration.library_runs import Ended, run_as, upload
+from tests.integration.library_runs import Ended, Stop, run_as, upload
 
 HEADER = "username,email,first_name,last_name,is_staff,roles\n"
 pytestmark = pytest.mark.django_db
@@ -89,6 +89,41 @@ def test_each_row_has_one_line_of_outcome(chief: User, roles: None) -> None:
     assert User.objects.get(username="old").first_name == "Old"
 
 
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_names_that_only_capital_letters_tell_apart_are_refused(chief: User, dry_run: bool) -> None:
+    User.objects.create_user("admin")
+    User.objects.create_user("Élan")
+    file = upload("username,email\nADMIN,\nadmin,\nÉlan,\nana,\nAna,\nANA,\nben,\n")
+    ended = run_as(chief, import_users, file=file, dry_run=dry_run)
+    made = "would create" if dry_run else "created"
+    assert [row[1:] for row in outcomes(ended)] == [
+        ("ADMIN", "refused", "It differs from the existing user admin only in capital letters."),
+        ("admin", "exists already", ""),
+        ("Élan", "exists already", ""),
+        ("ana", made, ""),
+        ("Ana", "refused", "It differs from ana in row 5 only in capital letters."),
+        ("ANA", "refused", "It differs from ana in row 5 only in capital letters."),
+        ("ben", made, ""),
+    ]
+    assert User.objects.count() == (3 if dry_run else 5)
+
+
+def test_a_name_that_differs_in_capital_letters_is_a_bad_row_like_others(chief: User) -> None:
+    ended = run_as(chief, import_users, file=upload("username,email\nCHIEF,\nana,\n"), skip_bad_rows=False)
+    assert isinstance(ended.value, NothingImported) and User.objects.count() == 1
+
+
+def test_who_has_both_spellings_already_keeps_them(chief: User) -> None:
+    User.objects.create_user("CHIEF")
+    ended = run_as(chief, import_users, file=upload("username,email\nCHIEF,\nchief,\n"))
+    assert [row[2] for row in outcomes(ended)] == ["exists already"] * 2
+
+
+def test_nobody_to_make_is_no_progress_of_making(chief: User) -> None:
+    counter = run_as(chief, import_users, Stop.LATER, file=upload("username,email\nchief,\n")).counter
+    assert counter is not None and (counter.done, counter.total, counter.noun) == (1, 1, "rows")
+
+
 def test_a_dry_run_changes_nothing_and_a_second_run_finds_all(chief: User) -> None:
     file = upload("username;email\nana;ana@example.com\nben;\n".encode("utf-8-sig"))
     dry = run_as(chief, import_users, file=file, dry_run=True)
@@ -141,6 +176,15 @@ def test_a_user_made_meanwhile_is_found_at_the_second_look(chief: User, monkeypa
     monkeypatch.setattr(user_import, "_write", write)
     ended = run_as(chief, import_users, file=upload("username,email\nana,\n"))
     assert ended.value.startswith("Made 1 user;") and len(tries) == 2
+
+
+def test_who_is_always_faster_leaves_nothing_half_done(chief: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(part: list[Any], roles: dict[str, Group]) -> None:
+        raise IntegrityError("somebody was faster")
+
+    monkeypatch.setattr(user_import, "_write", write)
+    ended = run_as(chief, import_users, file=upload("username,email\nana,\n"))
+    assert isinstance(ended.value, IntegrityError) and User.objects.count() == 1
 
 
 def test_nobody_gives_more_than_they_have(clerk: User) -> None:

@@ -108,6 +108,14 @@ def test_the_dormant_are_counted_first_and_then_deactivated(client: Client) -> N
     assert run_as(asker, deactivate_dormant_users, days=180).value.startswith("Deactivated 0 users")
 
 
+def test_nobody_dormant_is_no_progress() -> None:
+    ended = run_as(None, deactivate_dormant_users, Stop.LATER, days=180)
+    assert ended.value.startswith("Deactivated 0 users") and ended.counter is None
+    user("long-gone", seen=200)
+    counter = run_as(None, deactivate_dormant_users, Stop.LATER, days=180).counter
+    assert counter is not None and (counter.done, counter.total) == (1, 1)
+
+
 def test_a_month_without_sign_in_is_not_dormant() -> None:
     parameters = find_job(deactivate_dormant_users.name).parameters
     assert parameters is not None

@@ -11,11 +11,13 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from jobs.catalog.registry import find_job
 from jobs.errors import InvalidArguments
-from jobs.library.web_check import NOT_ASKED, SomeFailed, check_web_addresses
-from jobs.library.web_request import Refused, ask, public_address
+from jobs.library.web_check import NOT_ASKED, SomeFailed, _sentence, check_web_addresses
+from jobs.library.web_request import Answer, Refused, ask, public_address
+from jobs.models import Run
 from jobs.pipeline.cancelled import Cancelled
 from tests.integration.library_runs import Stop, run_as
 
@@ -59,6 +61,13 @@ def site() -> Iterator[str]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+def checked(**values: Any) -> None:
+    """The values as a form and a worker check them."""
+    parameters = find_job(check_web_addresses.name).parameters
+    assert parameters is not None
+    parameters.check(values)
 
 
 def resolve_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
@@ -113,7 +122,7 @@ def test_what_is_public_may_be_asked(monkeypatch: pytest.MonkeyPatch, address: s
 
 
 def test_a_network_that_the_setting_names_may_be_asked(site: str) -> None:
-    assert ask(f"{site}/200", timeout=5).error.startswith("127.0.0.1 is 127.0.0.1, which is not public.")
+    assert ask(f"{site}/200", timeout=5).error.startswith("127.0.0.1 is not public.")
     assert Site.asked == []
     answer = ask(f"{site}/200", timeout=5, allowed=LOOPBACK)
     assert (answer.status, answer.error, answer.redirected_to) == (200, "", "")
@@ -143,7 +152,7 @@ def test_a_redirect_is_followed_and_judged_anew(site: str) -> None:
     answer = ask(f"{site}/to?/204", timeout=5, allowed=LOOPBACK)
     assert (answer.status, answer.redirected_to) == (204, f"{site}/204")
     inside = ask(f"{site}/to?http://169.254.169.254/latest/", timeout=5, allowed=LOOPBACK)
-    assert inside.status is None and "169.254.169.254, which is not public" in inside.error
+    assert inside.status is None and "169.254.169.254 is not public." in inside.error and inside.ms is not None
     file = ask(f"{site}/to?file:///etc/passwd", timeout=5, allowed=LOOPBACK)
     assert file.error == "Only addresses that begin with http:// or https:// are asked."
     endless = ask(f"{site}/to?{site}/to?{site}/to?{site}/to?{site}/to?{site}/to?/200", timeout=5, allowed=LOOPBACK)
@@ -155,18 +164,62 @@ def test_a_redirect_is_followed_and_judged_anew(site: str) -> None:
     [
         ("http://ana:secret@example.com/", "It holds a user name or a password"),
         ("ftp://example.com/", "Only addresses that begin"),
-        ("http://", "Only addresses that begin"),
+        ("http://", "It names no host"),
+        ("http:///x", "It names no host"),
+        ("http://ana@example.com/", "It holds a user name or a password"),
         ("http://[::1/", "It is no web address."),
-        ("http://example.com:99999/", "It is no web address."),
+        ("http://example.com:99999/", "Its port is no number up to 65535."),
     ],
 )
 def test_what_is_no_web_address_is_not_asked(url: str, error: str) -> None:
-    assert ask(url, timeout=1).error.startswith(error)
+    answer = ask(url, timeout=1)
+    assert answer.error.startswith(error) and answer.ms is None
+    with pytest.raises(InvalidArguments) as refused:
+        checked(urls=["http://example.com/", url])
+    assert refused.value.fields["urls"].startswith(f"Line 2: {error}") and "secret" not in str(refused.value.fields)
+
+
+def test_the_line_is_that_of_the_box(admin_client: Client) -> None:
+    form = f"/admin/jobs/run/catalog/{check_web_addresses.name}/start/"
+    typed = "https://example.com/\n\nhttps://example.com:65536/"
+    page = admin_client.post(form, {"nonce": "n", "urls": typed, "at_once": "5", "timeout": "10"}).content.decode()
+    assert "Line 3: Its port is no number up to 65535." in page and not Run.objects.exists()
+
+
+def test_a_name_is_told_with_its_address_and_an_address_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_to(monkeypatch, "10.0.0.1")
+    assert ask("http://inside.example/", timeout=1).error.startswith("inside.example is 10.0.0.1, which is not public.")
+    assert ask("http://10.0.0.1/", timeout=1).error.startswith("10.0.0.1 is not public.")
+    resolve_to(monkeypatch, "::1")
+    assert ask("http://[::1]/", timeout=1).error.startswith("::1 is not public.")
+
+
+@pytest.mark.django_db
+def test_no_password_is_written_wherever_it_came_from(site: str, settings: Any) -> None:
+    settings.WEB_CHECK_ALLOW = ["127.0.0.0/8"]
+    urls = [f"{site}/to?http://ana:secret@127.0.0.1/", "https://ben:secret@example.com/"]
+    # It is no part of the address that is typed, and its redirect leads to one that holds a password.
+    ended = run_as(None, check_web_addresses, urls=urls[:1])
+    assert "secret" not in ended.text("addresses.csv") + ended.value
+    sentence = _sentence([Answer(urls[1], None, None, "", "refused")], [Answer(urls[1], None, None, "", "refused")])
+    assert "secret" not in sentence and "ben:***@example.com" in sentence
+
+
+@pytest.mark.django_db
+def test_who_was_not_asked_is_counted_by_itself_and_took_no_time(site: str, settings: Any) -> None:
+    settings.WEB_CHECK_ALLOW = ["127.0.0.1/32"]
+    urls = ["http://127.0.0.2/", "http://127.0.0.3/", "http://127.0.0.1:1/", f"{site}/404", f"{site}/200"]
+    ended = run_as(None, check_web_addresses, urls=urls, timeout=5)
+    assert ended.value.startswith(
+        "1 of 5 addresses answers well; 2 were not asked, 1 does not answer, 1 answers with an error. First: http"
+    )
+    took = {row["address"]: row["took, ms"] for row in ended.table("addresses.csv")}
+    assert [took[url] for url in urls[:2]] == ["", ""] and all(took[url] for url in urls[2:])
 
 
 def test_one_that_drips_is_cut_off(site: str) -> None:
     answer = ask(f"{site}/drip", timeout=1, allowed=LOOPBACK)
-    assert answer.status is None and answer.error == "No answer within 1 s." and answer.ms < 3000
+    assert answer.status is None and answer.error == "No answer within 1 s." and (answer.ms or 0) < 3000
 
 
 @pytest.mark.django_db
@@ -175,7 +228,7 @@ def test_the_table_and_the_sentence(site: str, settings: Any) -> None:
     urls = [f"{site}/200", f"{site}/404", f"{site}/to?/200", "http://127.0.0.1:1/", f"{site}/200"]
     ended = run_as(None, check_web_addresses, urls=urls, timeout=5)
     assert ended.value.startswith(
-        "2 of 4 addresses answer well; 1 with an error, 1 not at all. First: http://127.0.0.1:1/"
+        "2 of 4 addresses answer well; 1 does not answer, 1 answers with an error. First: http://127.0.0.1:1/"
     )
     table = ended.table("addresses.csv")
     assert [row["status"] for row in table] == ["", "404", "200", "200"] and table[0]["error"]
@@ -198,10 +251,8 @@ def test_the_table_and_the_sentence(site: str, settings: Any) -> None:
     ],
 )
 def test_what_cannot_be_checked_is_refused_beside_its_field(values: dict[str, Any], field: str) -> None:
-    parameters = find_job(check_web_addresses.name).parameters
-    assert parameters is not None
     with pytest.raises(InvalidArguments) as refused:
-        parameters.check(values)
+        checked(**values)
     assert field in refused.value.fields
 
 

@@ -152,7 +152,7 @@ def test_one_form_with_other_values_starts_nothing(client: Client, people: list[
 @pytest.mark.parametrize("typed", ["", "4", "yes", "Greet"])
 def test_a_dangerous_job_is_confirmed_by_a_typed_word(client: Client, people: list[User], typed: str) -> None:
     page = select(client, GREET_ALL, people)
-    assert "Type 5 or Greet 100 % of them to confirm" in page and "What it does cannot be undone." in page
+    assert "Type 5 or Greet 100 % of them to confirm" in page and "No button undoes what it does: look twice." in page
     text = confirm(client, page, confirm=typed, reason="Kept").content.decode()
     assert "1 field to correct, Confirmation" in text and 'value="Kept"' in text and not Run.objects.exists()
     confirm(client, text, confirm="5")

@@ -121,6 +121,37 @@ def test_redis_forgets_nothing_and_all_share_one_place_for_files() -> None:
     assert services["web"]["environment"]["FILES_DIR"] == "/var/lib/opsconsole/files"
 
 
+def test_one_service_builds_the_image_for_which_all_others_wait() -> None:
+    """Several builds of one name are exported at once, and all but the first fail."""
+    services = compose()["services"]
+    assert [name for name, service in services.items() if "build" in service] == ["prepare"]
+    for name in procfile():
+        assert services[name]["image"] == services["prepare"]["image"] and services[name]["pull_policy"] == "never"
+        assert services[name]["depends_on"]["prepare"] == {"condition": "service_completed_successfully"}
+
+
+def test_no_log_fills_the_disk() -> None:
+    logs = [service.get("logging") for service in compose()["services"].values()]
+    assert logs == [{"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}] * len(logs)
+
+
+def test_the_owner_of_files_is_the_same_number_on_every_host_and_in_the_image() -> None:
+    for text in ((DEPLOY / "Dockerfile").read_text(), (PROJECT / "docs" / "operations.md").read_text()):
+        assert (
+            re.findall(r"\bgroupadd .*--gid (\d+)", text) == re.findall(r"\buseradd .*--uid (\d+)", text) == ["10001"]
+        )
+
+
+def test_the_services_that_the_document_names_exist() -> None:
+    text = (PROJECT / "docs" / "operations.md").read_text()
+    compose_lines = re.findall(
+        r"^docker compose -f deploy/compose.yaml --env-file deploy/compose.env (.*)$", text, re.M
+    )
+    named = {word for line in compose_lines for word in re.findall(r"^(?:exec|run)(?: -\S+)* (\w+)", line)}
+    named |= {word for line in compose_lines if line.startswith("stop ") for word in line.split()[1:]}
+    assert len(compose_lines) > 8 and named == {*procfile(), "database"}
+
+
 def test_every_variable_of_the_deployment_is_known() -> None:
     """A name with a typing error would be ignored without a word."""
     known = set(re.findall(r"`([A-Z][A-Z_]+)`", (PROJECT / "README.md").read_text()))
