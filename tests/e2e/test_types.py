@@ -14,6 +14,7 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.db import connection
+from redis import Redis
 
 from jobs import File
 from jobs.catalog.registry import find_job
@@ -209,22 +210,20 @@ def in_database() -> str:
 
 def in_redis(stack: Stack) -> str:
     """All that it holds."""
-    client = stack.client()
-    found = []
-    for key in client.scan_iter(count=1000):
-        kind = client.type(key)
-        found.append(repr((key, READ[kind if isinstance(kind, str) else kind.decode()](client, key))))
+    # As bytes: the samples of queues are no text.
+    client = Redis(unix_socket_path=str(stack.socket), socket_timeout=5)
+    found = [repr((key, READ[client.type(key)](client, key))) for key in client.scan_iter(count=1000)]
     assert any("celery-task-meta" in text for text in found)
     return "\n".join(found)
 
 
-READ: dict[str, Any] = {
-    "string": lambda client, key: client.get(key),
-    "hash": lambda client, key: client.hgetall(key),
-    "list": lambda client, key: client.lrange(key, 0, -1),
-    "set": lambda client, key: client.smembers(key),
-    "zset": lambda client, key: client.zrange(key, 0, -1),
-    "stream": lambda client, key: client.xrange(key),
+READ: dict[Any, Any] = {
+    b"string": lambda client, key: client.get(key),
+    b"hash": lambda client, key: client.hgetall(key),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1),
+    b"stream": lambda client, key: client.xrange(key),
 }
 
 
