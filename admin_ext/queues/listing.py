@@ -143,22 +143,20 @@ def _states(known: Known | None, live: bool) -> dict[str, str]:
 def _lines(
     names: Sequence[str], known: Known | None, live: bool, later: Counter[str], later_more: bool
 ) -> tuple[QueueLine, ...]:
+    lines = tuple(line_of(name, known, live, later[name], later_more) for name in names)
     if known is None:
-        return tuple(unknown_line(name) for name in names)
-    lines = (
-        queue_line(
-            known.reading.queues[name],
-            known.reading,
-            known.latest,
-            later=later[name],
-            later_more=later_more,
-            live=live,
-            heard=known.heard,
-        )
-        for name in names
-    )
+        return lines
     ready = _ready(names, known.reading.at) if live else None
     return tuple(replace(line, spark=_spark(line, ready)) for line in lines)
+
+
+def line_of(name: str, known: Known | None, live: bool, later: int = 0, later_more: bool = False) -> QueueLine:
+    """A queue as it is known; of one that is not, that nobody could read it."""
+    depth = known.reading.queues.get(name) if known else None
+    if known is None or depth is None:
+        return unknown_line(name)
+    reading, latest = known.reading, known.latest
+    return queue_line(depth, reading, latest, later=later, later_more=later_more, live=live, heard=known.heard)
 
 
 def _ready(names: Sequence[str], now: float) -> Mapping[str, Sequence[int | None]] | None:

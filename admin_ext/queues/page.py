@@ -32,8 +32,8 @@ from jobs.ledger.verbs import PURGE_QUEUE
 from jobs.ledger.waiting import waiting_by_queue
 from jobs.models import Run
 
-from .lines import PAGE, UNKNOWN_COUNT, Count, QueueLine, queue_line, rate_of, unknown_line
-from .listing import LATER_CAP, Known, read_known
+from .lines import PAGE, UNKNOWN_COUNT, Count, QueueLine, rate_of
+from .listing import LATER_CAP, Known, line_of, read_known
 
 SHOWN = 20
 LONGEST_NAME = 500
@@ -138,17 +138,7 @@ def queue_page(request: HttpRequest) -> QueuePage:
     asked = asked if asked in RANGES else "1h"
     contents = ask(lambda client: read_contents(client, name, SHOWN)) if live else None
     later, later_more = waiting_by_queue(LATER_CAP)
-    line = unknown_line(name)
-    if known is not None and depth is not None:
-        line = queue_line(
-            depth,
-            known.reading,
-            known.latest,
-            later=later[name],
-            later_more=later_more,
-            live=live,
-            heard=known.heard,
-        )
+    line = line_of(name, known, live, later[name], later_more)
     arrives, leaves = _rates(name, known)
     past, past_read = _chart(name, asked, known.reading.at if known and live else None)
     return QueuePage(

@@ -18,8 +18,8 @@ from jobs.fleet.queues import configured
 from jobs.ledger.purge import MOST_PURGED, Purged, purge_queue
 from jobs.ledger.verbs import PURGE_QUEUE
 
-from .lines import QueueLine, queue_href, queue_line
-from .listing import read_known
+from .lines import QueueLine, queue_href
+from .listing import line_of, read_known
 from .page import LONGEST_NAME
 
 
@@ -58,7 +58,7 @@ class PurgeQueue(AskView):
         depth = known.reading.queues.get(self.name) if known else None
         if live and depth is None:
             raise Http404("There is no queue of this name: no setting names it, and it holds no message.")
-        line = queue_line(depth, known.reading, known.latest, live=live, heard=known.heard) if known and depth else None
+        line = line_of(self.name, known, live) if depth else None
         context = {
             "crumbs": [("Queues", reverse("admin:jobs_queues")), (self.name, queue_href(self.name)), ("Purge", "")],
             "name": self.name,
