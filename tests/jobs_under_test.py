@@ -15,7 +15,7 @@ from uuid import UUID
 from celery import current_app, current_task, shared_task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.contrib.auth.models import User
-from pydantic import Field, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 
 from jobs import File, attach, check_cancelled, job, set_progress
 from jobs.catalog.registry import Targets
@@ -292,6 +292,26 @@ def ask_for_a_file(table: File, rows: Annotated[int, Field(ge=1)], pin: SecretSt
     """Reads a file that must be given."""
     with table.open() as opened:
         return f"{table.name} {len(opened.read())} {rows} {pin is not None}"
+
+
+class Sheet(BaseModel):
+    """A value with a file inside."""
+
+    title: str
+    table: File
+
+
+@job(title="Ask for files", group="Tests")
+def ask_for_files(
+    tables: list[File] | None = None,
+    named: dict[str, File] | None = None,
+    sheet: Sheet | None = None,
+    sheets: tuple[list[dict[str, Sheet]], ...] = (),
+) -> str:
+    """Reads files that stand inside of other values."""
+    deep = [sheet for part in sheets for sheets_named in part for sheet in sheets_named.values()]
+    files = [*(tables or ()), *(named or {}).values(), *(s.table for s in [sheet, *deep] if s)]
+    return "".join(file.open().read().decode() for file in files)
 
 
 @job(title="Stop when told", group="Tests")

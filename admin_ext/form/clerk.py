@@ -16,6 +16,7 @@ from jobs.catalog.hints import File
 from jobs.catalog.registry import Job
 from jobs.ledger.uploads import keep_upload
 
+from .files_in_json import FilesInJson
 from .objects import Namer, names_of
 from .upload import UploadField
 
@@ -45,6 +46,10 @@ class Clerk:
         return UploadField(
             parameter, keep=self.keep, user_id=self.request.user.pk, job_name=self.job.name, filled=filled
         )
+
+    @property
+    def files_in_json(self) -> FilesInJson:
+        return FilesInJson(self.request.user.pk, self.job.name)
 
     def keep(self, upload: UploadedFile, /) -> File:
         return keep_upload(self.job, upload.name or "", upload.size or 0, upload, actor=person(self.request))

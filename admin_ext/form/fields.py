@@ -23,6 +23,7 @@ from unfold.widgets import (
 
 from jobs.catalog.fields import Kind, Parameter
 
+from .files_in_json import FilesInJson
 from .values import (
     DURATION_WANTED,
     MOMENT_WANTED,
@@ -97,12 +98,18 @@ class DurationField(forms.CharField):
 
 
 class JsonField(forms.CharField):
-    """Text that is JSON; its value is what the JSON says, `null` included."""
+    """Text that is JSON; its value is what the JSON says, `null` included, but for files: those have tokens.
+
+    Attributes:
+        files: whose tokens are read, and of which job.
+    """
+
+    files = FilesInJson("", "")
 
     def clean(self, value: Any) -> Any:
         text = self.to_python(value)
         self.validate(text)
-        return json_of(text) if text else None
+        return self.files.files_for(json_of(text)) if text else None
 
 
 class LinesField(forms.CharField):

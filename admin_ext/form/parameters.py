@@ -20,7 +20,7 @@ from jobs.catalog.parameters import Parameters
 from jobs.errors import JobsError
 
 from .clerk import Clerk
-from .fields import TEXTS, LinesField, plain_field
+from .fields import TEXTS, JsonField, LinesField, plain_field
 from .fill import Fill
 from .help import help_of
 from .objects import object_field
@@ -120,8 +120,10 @@ class ParametersForm(forms.Form):
             field.label = parameter.label
             field.help_text = help_of(parameter, searched=clerk is not None)
             field.widget.is_required = parameter.required
+            if isinstance(field, JsonField) and self.clerk is not None:
+                field.files = self.clerk.files_in_json
             if parameter.name in self.fill.texts:
-                field.initial = self.fill.texts[parameter.name]
+                field.initial = self.filled_text(parameter.name)
             self.fields[parameter.name] = field
             if parameter.kind is Kind.CHOICES:
                 self._in_order(parameter, field)
@@ -154,6 +156,8 @@ class ParametersForm(forms.Form):
     def filled_text(self, name: str) -> Text:
         """What the field held before anybody typed."""
         parameter = self.by_name[name]
+        if parameter.kind is Kind.JSON and self.clerk is not None and name in self.fill.exact:
+            return page_text(parameter, self.clerk.files_in_json.tokens_for(self.fill.exact[name]))
         return self.fill.texts.get(name, page_text(parameter, parameter.default))
 
     def text(self, name: str) -> Text:

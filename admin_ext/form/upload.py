@@ -2,6 +2,7 @@
 
 The browser never names a place in the storage. What it sends back is a token that only this console can write, bound
 to the person and the job; or the word "filled", and then the server takes the file of the run that it was filled from.
+Files inside of a value that is typed as JSON have tokens of their own (`files_in_json`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from django.core.files.uploadedfile import UploadedFile
 
 from admin_ext.parts.words import file_size
 from jobs.catalog.fields import Parameter
-from jobs.catalog.hints import File
+from jobs.catalog.hints import File, is_travelling_file
 
 from .fields import INPUT
+from .files_in_json import GONE
 
 #: What the page sends for the file of the run that it was filled from.
 FILLED = "filled"
-GONE = "The file is not known any more; choose it again."
 _DAY = 24 * 60 * 60
 _SALT = "admin_ext.upload"
 
@@ -95,10 +96,10 @@ class UploadField(forms.Field):
         attrs = {"class": f"{INPUT} oc-full oc-file"}
         super().__init__(required=parameter.required, widget=UploadInput(attrs), initial="")
         self.keep, self.user_id, self.job_name = keep, user_id, job_name
-        self.filled = filled if isinstance(filled, dict) and {"path", "name", "size"} <= filled.keys() else None
+        self.filled = filled if is_travelling_file(filled) else None
         self.kept: Kept | None = None
         if self.filled:
-            self.kept = Kept(str(self.filled["name"]), int(self.filled["size"]), FILLED)
+            self.kept = Kept(self.filled["name"], self.filled["size"], FILLED)
 
     def clean(self, given: Given) -> Any:
         if given.upload is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import posixpath
 import types
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +33,10 @@ UPLOADS = "uploads/"
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that a person uploaded, as the job's body receives it."""
+    """A file that a person uploaded, as the job's body receives it.
+
+    It checks itself wherever it stands in a hint: in a list, in a mapping, in a field of a model.
+    """
 
     path: str
     name: str
@@ -41,6 +45,15 @@ class File:
     def open(self) -> StoredFile:
         """Open it for reading, in binary mode; use it in a `with` block."""
         return console_storage.open(self.path)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            _kept_file,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda file: {"path": file.path, "name": file.name, "size": file.size}
+            ),
+        )
 
 
 class ModelHint:
@@ -83,39 +96,39 @@ class ModelHint:
             raise PydanticCustomError("no_key", f"Choose a {self.model._meta.verbose_name}") from None
 
 
-class FileHint:
-    """Stands in for the hint `File`: a file in the default storage."""
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> core_schema.CoreSchema:
-        return core_schema.no_info_plain_validator_function(
-            self._file,
-            serialization=core_schema.plain_serializer_function_ser_schema(
-                lambda file: {"path": file.path, "name": file.name, "size": file.size}
-            ),
-        )
-
-    @staticmethod
-    def _file(value: Any) -> File:
-        if isinstance(value, File):
-            return value
-        if isinstance(value, dict) and {"path", "name", "size"} <= value.keys():
-            file = File(str(value["path"]), str(value["name"]), int(value["size"]))
-            if not _is_kept(file.path):
-                raise PydanticCustomError("gone", f"The file {file.name} is not kept any more; upload it again")
-            return file
+def _kept_file(value: Any) -> File:
+    if isinstance(value, File):
+        return value
+    if not is_travelling_file(value):
         raise PydanticCustomError("no_file", "Choose a file")
+    if not _is_kept(value["path"]):
+        raise PydanticCustomError("gone", f"The file {value['name']} is not kept any more; upload it again")
+    return File(value["path"], value["name"], value["size"])
+
+
+def is_travelling_file(value: Any) -> bool:
+    """Whether `value` is what a File is in a message and in the ledger; whether it is kept, is another question."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("path"), str)
+        and isinstance(value.get("name"), str)
+        and isinstance(value.get("size"), int)
+    )
 
 
 def without_paths(value: Any) -> Any:
     """What a page shows for `value`: for a file as it travels its name, because where it is kept concerns nobody."""
-    if isinstance(value, dict) and value.keys() == {"path", "name", "size"} and str(value["path"]).startswith(UPLOADS):
-        return str(value["name"])
+    if isinstance(value, dict):
+        if value.keys() == {"path", "name", "size"} and is_travelling_file(value) and value["path"].startswith(UPLOADS):
+            return value["name"]
+        return {name: without_paths(item) for name, item in value.items()}
     return [without_paths(item) for item in value] if isinstance(value, list) else value
 
 
 def _is_kept(path: str) -> bool:
-    if not path.startswith(UPLOADS):
-        return False  # what runs produced is opened by its own verb, which asks for a permission
+    # What runs produced is opened by its own verb, which asks for a permission: no way leads out of the folder.
+    if not path.startswith(UPLOADS) or posixpath.normpath(path) != path or "\\" in path or "\x00" in path:
+        return False
     try:
         return console_storage.exists(path)
     except SuspiciousFileOperation:  # outside of the storage
@@ -182,7 +195,7 @@ def _cipher() -> Fernet:
 
 
 def understood(hint: Any) -> Any:
-    """The hint with ours in place of models, files and secrets, at any depth of Optional and Annotated."""
+    """The hint with ours in place of models and secrets, at any depth of Optional and Annotated."""
     origin = get_origin(hint)
     if origin is Annotated:
         inner, *notes = get_args(hint)
@@ -195,8 +208,6 @@ def understood(hint: Any) -> Any:
         return list[understood(members[0])]  # type: ignore[misc]
     if is_model(hint):
         return Annotated[Any, ModelHint(hint, many=False)]
-    if hint is File:
-        return Annotated[Any, FileHint()]
     if hint is SecretStr:
         return Annotated[Any, SecretHint()]
     if hint is datetime:
