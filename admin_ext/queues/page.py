@@ -27,7 +27,7 @@ from jobs.fleet.breaker import ask
 from jobs.fleet.messages import Contents, Waiting, read_contents
 from jobs.fleet.queues import Depth
 from jobs.fleet.samples import FINE, HOURS, MINUTES, Resolution, read_series
-from jobs.ledger.shown_arguments import raw_arguments
+from jobs.ledger.shown_arguments import without_secrets
 from jobs.ledger.verbs import PURGE_QUEUE
 from jobs.ledger.waiting import waiting_by_queue
 from jobs.models import Run
@@ -225,7 +225,7 @@ def _arguments(one: Waiting) -> str:
     except UnknownJob:
         job = None
     try:
-        args, kwargs = json.loads(raw_arguments(Run(arguments=one.arguments), job))
+        args, kwargs = without_secrets(one.arguments, job)
         parts = [_plain(value) for value in args] + [f"{key}={_plain(value)}" for key, value in kwargs.items()]
         text = " ".join(", ".join(parts).replace("\x00", "").encode(errors="replace").decode().split())
     except (ValueError, TypeError, RecursionError):

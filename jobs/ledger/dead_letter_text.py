@@ -11,11 +11,10 @@ from jobs.catalog.registry import find_job
 from jobs.catalog.secrecy import without_passwords
 from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import MOST_TEXT, DeadLetter
-from jobs.models import Run
 from jobs.pipeline.facts import keepable
 
 from .redaction import HIDDEN, redact
-from .shown_arguments import raw_arguments
+from .shown_arguments import without_secrets
 
 #: Characters of a fact's text that a page shows.
 LONGEST_SHOWN = 4_000
@@ -105,7 +104,7 @@ def _arguments(text: str, task: str) -> Any:
     except UnknownJob:
         job = None
     try:
-        return json.loads(raw_arguments(Run(arguments=text), job))
+        return without_secrets(text, job)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return HIDDEN
 

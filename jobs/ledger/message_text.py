@@ -12,11 +12,10 @@ from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import DeadLetter
 from jobs.fleet.messages import read_message
 from jobs.fleet.quarantined import SetAside
-from jobs.models import Run
 
 from .dead_letter_text import told
 from .redaction import HIDDEN
-from .shown_arguments import raw_arguments
+from .shown_arguments import without_secrets
 
 #: The body of a message that is not whole JSON: nobody could tell what in it is secret.
 _BODY = re.compile(r'("body"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.DOTALL)
@@ -86,7 +85,7 @@ def _arguments(arguments: str, task: str) -> str:
     except UnknownJob:
         job = None
     try:
-        shown = json.dumps(json.loads(raw_arguments(Run(arguments=arguments), job)), ensure_ascii=False)
+        shown = json.dumps(without_secrets(arguments, job), ensure_ascii=False)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return "cannot be shown"
     return shown.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST]

@@ -7,6 +7,8 @@ from typing import Any, TypeVar
 from django.db.models import IntegerField, JSONField, Model, QuerySet, Subquery
 from django.db.models.functions import JSONObject
 
+from .together import made
+
 M = TypeVar("M", bound=Model)
 
 
@@ -21,7 +23,10 @@ class CountOf(Subquery):
 
 
 class RowsOf(Subquery):
-    """The rows of a queryset, in its order, as a list of dicts with the named fields; None where there are none."""
+    """The rows of a queryset, in its order, as a list of dicts with the named fields; None where there are none.
+
+    Name the key among them: `rows_of` makes objects of them.
+    """
 
     template = "(SELECT JSON_GROUP_ARRAY(JSON(one_row)) FROM (%(subquery)s) listed)"
     output_field = JSONField()
@@ -37,4 +42,4 @@ class RowsOf(Subquery):
 
 def rows_of(model: type[M], found: list[dict[str, Any]] | None) -> tuple[M, ...]:
     """The objects that `RowsOf` told of."""
-    return tuple(model(**values) for values in found or ())
+    return tuple(made(model, values) for values in found or ())

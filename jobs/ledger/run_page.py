@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Case, Exists, F, JSONField, Max, OuterRef, Q, QuerySet, Subquery, TextField, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
@@ -107,21 +105,8 @@ def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True) -> RunPa
         running=run.running_now,
         needing_action=run.needing,
         last_attempt=next(iter(rows_of(Attempt, run.ended_badly)), None),
-        retry=_retry(run.newest_retry),
+        retry=next(iter(rows_of(Run, run.newest_retry)), None),
     )
-
-
-def _retry(found: list[dict[str, Any]] | None) -> Run | None:
-    for values in found or ():
-        moments = {name: _moment(values[name]) for name in ("accepted_at", "finished_at")}
-        return Run(**{**values, **moments})
-    return None
-
-
-def _moment(text: str | None) -> datetime | None:
-    """A moment as the database writes it into JSON: SQLite in UTC without saying so."""
-    moment = parse_datetime(text) if text else None
-    return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
@@ -152,7 +137,7 @@ def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
         ),
         its_objects=RowsOf(objects.order_by("pk")[:OBJECTS_SHOWN], "id", "model", "key", "label"),
         objects_kept=CountOf(objects),
-        ended_badly=RowsOf(attempts[:1], "number", "worker", "error_type", "error_message", "traceback")
+        ended_badly=RowsOf(attempts[:1], "id", "number", "worker", "error_type", "error_message", "traceback")
         if ended
         else Value(None, output_field=JSONField()),
         newest_retry=RowsOf(

@@ -78,11 +78,11 @@ def ask(parts: Iterable[Part]) -> dict[str, list[Told]]:
 
 
 def made(model: type[M], row: Mapping[str, Any]) -> M:
-    """The instance that a row of `rows_of` describes, as if it had been read by itself."""
-    fields = {field.attname: field for field in model._meta.concrete_fields}
-    one = model(**{name: _python(fields[name], value) for name, value in row.items() if name in fields})
-    one._state.adding, one._state.db = False, "default"
-    return one
+    """The instance that a row of JSON describes, as if it had been read by itself: columns that the row does not name
+    are deferred, so that they are asked for when somebody reads them and no `save()` writes over them."""
+    fields = [field for field in model._meta.concrete_fields if field.attname in row]
+    values = [_python(field, row[field.attname]) for field in fields]
+    return model.from_db(connection.alias, [field.attname for field in fields], values)
 
 
 def _python(field: Field[Any, Any], value: Any) -> Any:

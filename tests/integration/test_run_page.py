@@ -20,8 +20,9 @@ from admin_ext.run.tabs import Tab
 from jobs.catalog.registry import find_job
 from jobs.failures.record import note_failures
 from jobs.ledger.audit import Actor
+from jobs.ledger.run_page import run_page
 from jobs.ledger.start import start_run
-from jobs.models import Attempt, AuditEvent, Run, RunFile
+from jobs.models import Attempt, AuditEvent, Run, RunFile, RunObject
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, Source, State
 from tests import jobs_under_test as under_test
@@ -227,3 +228,20 @@ def test_hostile_text_is_text(client: Client, text: str) -> None:
         assert escaped in found, page
         assert "<script>alert" not in found and ' x-data="{}" onload' not in found, page
         assert "1512529" not in found
+
+
+def test_what_is_read_in_part_saves_no_more_than_was_read(db: None) -> None:
+    run = make(State.FAILED, finished_at=timezone.now(), attempt=2)
+    Attempt.objects.create(run=run, number=2, outcome="failed", runtime=1.5, started_at=timezone.now())
+    RunFile.objects.create(run=run, name="a.csv", path="a.csv", content_type="text/csv", size=3)
+    RunObject.objects.create(run=run, model="auth.user", key="1", label="Ana")
+    make(State.QUEUED, task_id="again", retry_of=run, reason="Once more", state_note="kept")
+    page = run_page(run.task_id)
+    assert page is not None and page.retry is not None and page.last_attempt is not None
+    for found in (page.retry, page.last_attempt, *page.files, *page.objects):
+        rows = type(found)._default_manager.filter(pk=found.pk)
+        before = rows.values().get()
+        found.save()
+        assert rows.values().get() == before, type(found)
+    assert page.retry.state_note == "kept", "what was not read is asked for, not made up"
+    assert page.retry.accepted_at == Run.objects.get(task_id="again").accepted_at
