@@ -15,9 +15,13 @@ from django.views.decorators.http import require_safe
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
 from jobs.fleet.workers import refusal
+from jobs.ledger.leases import holdings
+
+from .frame.machinery import BEAT, RECORDER
 
 #: How long a probe waits for the database, in seconds; supervisors give up after a few.
 PATIENCE = 3.0
+_NO_ANSWER = {"database": "no answer"}
 
 
 @require_safe
@@ -30,12 +34,11 @@ def livez(request: HttpRequest) -> HttpResponse:
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when pages can be served: the database answers and is migrated. Redis is told and does not count: the pages
-    work without it."""
+    """200 when pages can be served: the database answers and is migrated. Redis, and whether a recorder and a beat
+    lead, are told and do not count: the pages work without."""
     database = _database.ask()
-    redis = ask(_look_at_redis) or "no answer"
-    report = {"database": database, "redis": redis}
-    return JsonResponse(report, status=200 if database == "ok" else 503)
+    report = {"redis": ask(_look_at_redis) or "no answer"}
+    return JsonResponse(database | report, status=200 if database["database"] == "ok" else 503)
 
 
 def _look_at_redis(client: Redis) -> str:
@@ -49,33 +52,36 @@ class _Database:
         self._busy = threading.Lock()
         self._migrated = False
 
-    def ask(self) -> str:
-        """\"ok\", or what is wrong in words that name no host."""
+    def ask(self) -> dict[str, str]:
+        """Of the database "ok", or what is wrong in words that name no host; where it is ok, of who leads too."""
         if not self._busy.acquire(timeout=PATIENCE):
-            return "no answer"
-        answer: list[str] = []
+            return _NO_ANSWER
+        answer: list[dict[str, str]] = []
         thread = threading.Thread(target=self._ask, args=(answer,), name="readyz", daemon=True)
         thread.start()
         thread.join(PATIENCE)
-        return answer[0] if answer else "no answer"
+        return answer[0] if answer else _NO_ANSWER
 
-    def _ask(self, answer: list[str]) -> None:
+    def _ask(self, answer: list[dict[str, str]]) -> None:
         try:
             answer.append(self._look())
         except Error:
-            answer.append("no answer")
+            answer.append(_NO_ANSWER)
         finally:
             connection.close()
             self._busy.release()
 
-    def _look(self) -> str:
+    def _look(self) -> dict[str, str]:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
         if not self._migrated:
             executor = MigrationExecutor(connection)
             # Kept once true: nobody takes migrations back under a running process, and reading them all is slow.
             self._migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-        return "ok" if self._migrated else "not migrated"
+        if not self._migrated:
+            return {"database": "not migrated"}
+        alive = {name for name, held in holdings().items() if held.alive}
+        return {"database": "ok"} | {name: "ok" if name in alive else "nobody leads" for name in (RECORDER, BEAT)}
 
 
 _database = _Database()

@@ -58,7 +58,8 @@ class Machinery:
         """When the holder of the lease `name` last renewed it, in words."""
         if name not in self.leases:
             return "never seen"
-        return f"last seen {duration(self.leases[name].renewed_ago)} ago"
+        ago = self.leases[name].renewed_ago
+        return "last seen before a clock was set back" if ago is None else f"last seen {duration(ago)} ago"
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:

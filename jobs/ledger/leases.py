@@ -13,6 +13,9 @@ from jobs.models import Lease
 
 #: How long a lease lasts without renewal, in seconds: the longest time that nobody works after a kill.
 LEASE_SECONDS = 10
+#: A lease renewed so much later than now was renewed before the clock was set back, and tells nothing: who held it may
+#: be gone. Less may be a statement that waited for another's, in seconds.
+_AHEAD = timedelta(seconds=1)
 
 
 def database_now() -> datetime:
@@ -29,11 +32,12 @@ def database_now() -> datetime:
 
 def hold(name: str, holder: str) -> bool:
     """Take or renew the lease `name` for `holder`; False when another holds it."""
-    now = database_now()
+    # The clock of each statement: one read before it would be old for a statement that had to wait.
+    now = Now()
     until = now + timedelta(seconds=LEASE_SECONDS)
     if Lease.objects.filter(name=name, holder=holder, expires_at__gt=now).update(renewed_at=now, expires_at=until):
         return True
-    free = Q(expires_at__lte=now) | Q(holder=holder)
+    free = Q(expires_at__lte=now) | Q(renewed_at__gt=now + _AHEAD) | Q(holder=holder)
     if Lease.objects.filter(free, name=name).update(holder=holder, since=now, renewed_at=now, expires_at=until):
         return True
     if Lease.objects.filter(name=name).exists():
@@ -53,16 +57,25 @@ def release(name: str, holder: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """A lease as a page shows it: who, and how many seconds ago it was renewed; `alive` while it has not expired."""
+    """A lease as a page shows it.
+
+    Attributes:
+        renewed_ago: seconds, never negative; None where it was renewed before the clock was set back.
+        alive: it has not expired.
+    """
 
     holder: str
-    renewed_ago: float
+    renewed_ago: float | None
     alive: bool
 
 
 def holdings() -> dict[str, Holding]:
     """Every lease by name. One query: the clock is read along."""
-    return {
-        lease.name: Holding(lease.holder, (lease.now - lease.renewed_at).total_seconds(), lease.expires_at > lease.now)
-        for lease in Lease.objects.annotate(now=Now())
-    }
+    return {lease.name: _holding(lease, lease.now) for lease in Lease.objects.annotate(now=Now())}
+
+
+def _holding(lease: Lease, now: datetime) -> Holding:
+    if lease.renewed_at > now + _AHEAD:
+        return Holding(lease.holder, None, alive=False)
+    ago = max((now - lease.renewed_at).total_seconds(), 0.0)
+    return Holding(lease.holder, ago, alive=lease.expires_at > now)

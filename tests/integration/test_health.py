@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,11 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
+from django.utils import timezone
 
 from admin_ext import health
 from jobs.ledger.leases import hold
+from jobs.models import Lease
 from tests.integration.own_redis import fresh as fresh_redis
 from tests.integration.own_redis import full, own_redis
 
@@ -41,7 +44,8 @@ def test_livez_asks_nobody(client: Client) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_ready_with_database_and_redis(client: Client, redis: None) -> None:
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "redis": "ok"})
+    told = {"database": "ok", "redis": "ok", "recorder": "nobody leads", "beat": "nobody leads"}
+    assert (answer.status_code, answer.json()) == (200, told)
     assert answer.headers["Cache-Control"].startswith("max-age=0")
 
 
@@ -49,7 +53,18 @@ def test_ready_with_database_and_redis(client: Client, redis: None) -> None:
 def test_without_redis_the_pages_work_and_it_says_so(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(health, "ask", lambda read: None)
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (200, {"database": "ok", "redis": "no answer"})
+    assert (answer.status_code, answer.json()["redis"]) == (200, "no answer")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_leads_is_told_and_does_not_count(client: Client, redis: None) -> None:
+    hold("recorder", "me")
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["recorder"], answer.json()["beat"]) == (200, "ok", "nobody leads")
+    ahead = timezone.now() + timedelta(minutes=10)
+    Lease.objects.update(renewed_at=ahead, expires_at=ahead)
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["recorder"]) == (200, "nobody leads"), "renewed before a clock went back"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -59,7 +74,8 @@ def test_a_redis_that_is_full_is_told_by_the_probe_and_by_the_self_check(client:
     with own_redis(root) as redis:
         fresh_redis(redis)
         with full(redis, root):
-            assert client.get("/readyz").json() == {"database": "ok", "redis": "takes no writes"}
+            told = client.get("/readyz").json()
+            assert (told["redis"], told["recorder"]) == ("takes no writes", "ok")
             with pytest.raises(CommandError, match=r"After 0 s Redis takes no writes \(.*maxmemory"):
                 call_command("self_check", timeout=0.0)
         assert client.get("/readyz").json()["redis"] == "ok"
@@ -76,12 +92,12 @@ def test_not_migrated_is_not_ready(client: Client, redis: None, monkeypatch: pyt
 def test_a_database_that_refuses_is_told_without_its_words(
     client: Client, redis: None, fresh: health._Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse() -> str:
+    def refuse() -> dict[str, str]:
         raise OperationalError("password authentication failed for user console at db.internal")
 
     monkeypatch.setattr(fresh, "_look", refuse)
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()["database"]) == (503, "no answer")
+    assert (answer.status_code, answer.json()) == (503, {"database": "no answer", "redis": "ok"})
 
 
 @pytest.fixture
@@ -89,10 +105,10 @@ def hanging(fresh: health._Database, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """A database that answers nobody until the test ends; the list counts who asked."""
     end, asked = threading.Event(), list[int]()
 
-    def hang() -> str:
+    def hang() -> dict[str, str]:
         asked.append(1)
         end.wait(20)
-        return "ok"
+        return {"database": "ok"}
 
     monkeypatch.setattr(health, "PATIENCE", 0.2)
     monkeypatch.setattr(fresh, "_look", hang)

@@ -277,6 +277,20 @@ def test_no_recorder_is_a_banner_on_every_page(client: Client) -> None:
         assert "python manage.py recorder" in text and "What still works" in text, page
 
 
+def test_a_lease_that_lies_in_the_future_is_held_by_nobody(client: Client) -> None:
+    """The clock was set back, and who led is gone: nothing is green, and no age is negative."""
+    ahead = timezone.now() + timedelta(minutes=10)
+    for name in ("recorder", "beat"):
+        Lease.objects.create(name=name, holder="gone", since=ahead, renewed_at=ahead, expires_at=ahead)
+    machinery = client.get("/admin/").context["machinery"]
+    assert {"recorder", "beat"} <= {trouble.key for trouble in machinery.troubles}
+    assert {part.name: part.tone for part in machinery.parts if part.name in {"Recorder", "Beat"}} == {
+        "Recorder": "bad",
+        "Beat": "bad",
+    }
+    assert "recorder" in {trouble.key for trouble in client.get(CATALOG).context["machinery"].banners}
+
+
 def test_redis_away_is_a_banner_and_every_page_answers(client: Client) -> None:
     for page in ("/admin/", CATALOG, "/admin/jobs/run/", f"{CATALOG}{under_test.add.name}/start/"):
         response = client.get(page)
