@@ -230,6 +230,20 @@ def quiet() -> None:
     note("start")
 
 
+@shared_task(bind=True, max_retries=1)
+def tell_headers(self: Any) -> dict[str, Any]:
+    """Returns the headers of its message, after an automatic retry."""
+    if self.request.retries == 0:
+        raise self.retry(countdown=0)
+    return dict(self.request.headers)
+
+
+@job(title="Hand its headers on", group="Tests", bind=True)
+def hand_headers_on(self: Any) -> str:
+    """Publishes a child with all headers that it has, as what passes a trace on does."""
+    return str(plain.apply_async((1,), headers={**self.request.headers}).id)
+
+
 @shared_task
 def parent() -> str:
     """Publishes a child."""

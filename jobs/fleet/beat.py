@@ -31,8 +31,9 @@ from .beacon import (
     machine_mark,
     parsed,
 )
-from .broker import ATTEMPT_HEADER, BEACONS_KEY, RedisError, connect
+from .broker import BEACONS_KEY, RedisError, connect
 from .day import Day, day_key
+from .headers import execution_number
 from .taken import Taken
 from .vitals import Vitals
 
@@ -196,9 +197,4 @@ def running_executions() -> dict[str, int | None]:
 
     Reserved requests are included: a pool child may claim its run a moment before the main process hears of it.
     """
-    return {request.id: _execution_number(request.request_dict) for request in _executions()}
-
-
-def _execution_number(headers: dict[str, Any]) -> int | None:
-    attempt = headers.get(ATTEMPT_HEADER)
-    return None if attempt is None else int(attempt) + int(headers.get("retries") or 0)
+    return {request.id: execution_number(request.request_dict) for request in _executions()}

@@ -11,12 +11,8 @@ import redis
 from celery import current_app
 from django.conf import settings
 
-#: Header of a message that the dispatcher publishes; `n = run_attempt + retries` numbers the execution.
-ATTEMPT_HEADER = "run_attempt"
-#: Header with the moment of publishing, in epoch seconds by the publisher's clock; renewed at each publish.
-PUBLISHED_HEADER = "published_at"
-#: Header with the moment of the first publish of this use of a task id; automatic retries carry it on.
-FIRST_PUBLISHED_HEADER = "first_published_at"
+from .headers import own_headers
+
 PREFIX = "opsconsole:"
 FACTS_KEY = PREFIX + "facts"
 FACTS_GROUP = "recorder"
@@ -119,6 +115,6 @@ def _published_at(message: str | None) -> float | None:
     if message is None:
         return None
     try:
-        return float(json.loads(message)["headers"][PUBLISHED_HEADER])
-    except (ValueError, KeyError, TypeError):
+        return own_headers(json.loads(message)["headers"]).published or 0.0
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return 0.0

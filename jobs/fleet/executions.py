@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .beacon import read_beacons
-from .broker import ATTEMPT_HEADER, Redis, transport_option, undecoded
+from .broker import Redis, transport_option, undecoded
 from .conditions import read_gone
+from .headers import execution_number
 from .queues import lists_of
 
 #: Messages read at once; they come whole, with whatever arguments they carry.
@@ -86,6 +87,8 @@ def _of_message(text: bytes, *, nested: bool = False) -> Iterator[tuple[str, int
     try:
         message: Any = json.loads(text)
         headers = (message[0] if nested else message)["headers"]
-        yield str(headers["id"]), int(headers[ATTEMPT_HEADER]) + int(headers.get("retries") or 0)
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError):
-        return  # none of ours
+        task_id, n = str(headers["id"]), execution_number(headers)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+        return
+    if n is not None:  # else it is none of ours
+        yield task_id, n

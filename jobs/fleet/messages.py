@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from .broker import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER, Redis, undecoded
+from .broker import Redis, undecoded
+from .headers import count, own_headers
 from .queues import lists_of, steps
 
 #: Longest message that is read with its arguments, and longest one that is read without them, in bytes.
@@ -147,21 +148,21 @@ def read_message(text: bytes, *, priority: int, size: int, cut: int = 0) -> Wait
         headers, properties = _mapping(message.get("headers")), _mapping(message.get("properties"))
     except (ValueError, AttributeError, RecursionError):
         return Waiting(priority, size, why_not="not JSON")
-    retries = _count(headers.get("retries")) or 0
+    ours = own_headers(headers)
     arguments, why_not = ("", "too long to be read") if cut else _arguments(message, properties)
     return Waiting(
         priority=priority,
         size=size,
         task=_text(headers.get("task")),
         task_id=_text(headers.get("id")),
-        published=_number(headers.get(PUBLISHED_HEADER)),
+        published=ours.published,
         not_before=_moment(headers.get("eta")),
         origin=_text(headers.get("origin")).removeprefix("gen"),
         arguments=arguments,
         why_not=why_not,
-        execution=None if (attempt := _count(headers.get(ATTEMPT_HEADER))) is None else attempt + retries,
-        retries=retries,
-        first_published=_number(headers.get(FIRST_PUBLISHED_HEADER)),
+        execution=ours.execution,
+        retries=count(headers.get("retries")) or 0,
+        first_published=ours.first_published,
     )
 
 
@@ -191,15 +192,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         return ""
     return value[:255].replace("\x00", "").encode(errors="replace").decode()
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**9 else None
-
-
-def _number(value: Any) -> float | None:
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e11
-    return float(value) if usable else None
 
 
 def _moment(value: Any) -> float | None:

@@ -18,6 +18,7 @@ from celery import current_app
 
 from .beacon import Beacon
 from .broker import Redis, transport_option, undecoded
+from .headers import PUBLISHED_HEADER
 from .received import Received, ask_received, told_received
 
 #: A script looks at so many queues at a time: Redis serves nobody else meanwhile, well under a millisecond.
@@ -28,13 +29,14 @@ SLICE = 100
 # a message that has two of them is parsed. The keys are put together here, since sending 4,000 of them takes longer
 # than reading the lists; a script may do so everywhere but in a Redis Cluster, which kombu cannot use either.
 _READY = """
+local header = ARGV[3]
 local function stamp(message)
-  local from, to = string.find(message, '"published_at":', 1, true)
+  local from, to = string.find(message, '"' .. header .. '":', 1, true)
   if not from then return '' end
-  if string.find(message, '"published_at":', to, true) then
+  if string.find(message, '"' .. header .. '":', to, true) then
     if #message > 65536 then return '' end
     local fine, parsed = pcall(cjson.decode, message)
-    fine, parsed = pcall(function() return parsed.headers.published_at end)
+    fine, parsed = pcall(function() return parsed.headers[header] end)
     return fine and type(parsed) == 'number' and string.format('%.6f', parsed) or ''
   end
   return string.match(message, '^%s*([%d.]+)', to + 1) or ''
@@ -169,7 +171,7 @@ def ask_queues(pipe: Any, beacons: Iterable[Beacon], found: Iterable[str] = ()) 
     ask_received(pipe, hash_key, index_key)
     for start in range(0, len(names), SLICE):
         part = [prefix + name for name in names[start : start + SLICE]]
-        undecoded(pipe, "EVAL", _READY, 0, json.dumps(part), json.dumps(endings))
+        undecoded(pipe, "EVAL", _READY, 0, json.dumps(part), json.dumps(endings), PUBLISHED_HEADER)
     return lambda answers: _reading(answers, names, beacons)
 
 

@@ -19,7 +19,8 @@ from typing import Any
 from celery import current_app
 
 from .beacon import Beacon
-from .broker import ATTEMPT_HEADER, transport_option, undecoded
+from .broker import transport_option, undecoded
+from .headers import ATTEMPT_HEADER
 from .taken import Routes, queue_of, routes_of
 
 #: So many are looked at, those that workers have had longest.

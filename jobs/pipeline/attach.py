@@ -8,6 +8,7 @@ from django.core.files.base import ContentFile
 from jobs.errors import JobsError
 from jobs.storage import console_storage
 
+from .execution import execution_of
 from .live import masked
 
 
@@ -32,6 +33,6 @@ def attach(name: str, content: bytes | str, *, content_type: str, rows: int | No
     name = masked(name)
     data = content.encode() if isinstance(content, str) else content
     path = console_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
-    files = request.get("run_files") or []
-    files.append({"name": name, "path": path, "content_type": content_type, "size": len(data), "rows": rows})
-    request.update(run_files=files)
+    execution_of(request).files.append(
+        {"name": name, "path": path, "content_type": content_type, "size": len(data), "rows": rows}
+    )

@@ -25,8 +25,9 @@ from kombu.utils import json as kombu_json
 from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
-from jobs.fleet.broker import FIRST_PUBLISHED_HEADER
+from jobs.fleet.headers import own_headers
 
+from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
 from .live import LiveRun, masked, take
 
@@ -226,7 +227,7 @@ def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any)
         # Only remote control speaks without a request: the worker's own word is still to come.
         fact.provisional = True
         return fact
-    if state == celery_states.RETRY and request.get("started_at") is None:
+    if state == celery_states.RETRY and execution_of(request).started_at is None:
         # "cancelled by Celery", told by the main process of a worker that stops: no retry was published.
         fact.provisional, fact.note = True, SHUTDOWN
     return describe(fact, request)
@@ -244,14 +245,13 @@ def describe(fact: Fact, request: Any) -> Fact:
     fact.retries = request.retries or 0
     fact.root_id, fact.parent_id = request.root_id or "", request.parent_id or ""
     fact.group_id = request.group or ""
-    fact.published = request.get(FIRST_PUBLISHED_HEADER)
-    fact.files = request.get("run_files") or []
+    ours, execution = own_headers(vars(request)), execution_of(request)
+    fact.published, fact.source = ours.first_published, ours.source
+    fact.files, fact.started_at = execution.files, execution.started_at
     fact.schedule_name = request.get("periodic_task_name") or ""
-    fact.source = request.get("source") or ""
-    fact.started_at = request.get("started_at")
-    fact.eta = request.get("retry_eta") if fact.state == celery_states.RETRY else None
-    if (clock := request.get("started_clock")) is not None:
-        fact.runtime = time.monotonic() - clock
+    fact.eta = execution.retry_eta if fact.state == celery_states.RETRY else None
+    if execution.started_clock is not None:
+        fact.runtime = time.monotonic() - execution.started_clock
     args, kwargs = request.get("argsrepr"), request.get("kwargsrepr")
     if has_secrets(fact.task):
         hidden = _hidden(fact.task, request.args, request.kwargs)

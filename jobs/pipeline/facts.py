@@ -14,7 +14,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from jobs.fleet.broker import ATTEMPT_HEADER, FACTS_KEY
+from jobs.fleet import headers
+from jobs.fleet.broker import FACTS_KEY
 
 VERSION = 1
 #: What stream and database keep of a value and of a traceback, in characters.
@@ -145,9 +146,8 @@ def append(pipe: Any, fact: Fact) -> None:
 
 
 def execution_number(request: Any) -> int | None:
-    """The fencing token of a request: header `run_attempt` + retries; None without that header."""
-    attempt = getattr(request, ATTEMPT_HEADER, None) if request is not None else None
-    return None if attempt is None else int(attempt) + int(request.retries or 0)
+    """The fencing token of a task's request; None for a run that code published, and without a request."""
+    return None if request is None else headers.execution_number(vars(request))
 
 
 def cut(text: str, limit: int) -> tuple[str, bool]:

@@ -15,10 +15,21 @@ from celery import current_task
 from kombu.exceptions import OperationalError
 
 from jobs.catalog.registry import is_declared
-from jobs.fleet.broker import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER, RedisError, page_client
+from jobs.fleet.broker import RedisError, page_client
+from jobs.fleet.headers import (
+    ACTOR_HEADER,
+    ACTOR_LABEL_HEADER,
+    FIRST_PUBLISHED_HEADER,
+    OWN_HEADERS,
+    PUBLISHED_HEADER,
+    SOURCE_HEADER,
+    OwnHeaders,
+    own_headers,
+)
 from jobs.states import Source
 
 from .arguments import encode, kept_arguments
+from .execution import execution_of
 from .facts import Fact, Kind, append
 
 logger = logging.getLogger(__name__)
@@ -28,21 +39,26 @@ def stamp_message(headers: dict[str, Any] | None = None, **_: Any) -> None:
     """before_task_publish: when it was published, from where, and for whom; a nested publish inherits the person."""
     if headers is None:
         return
-    headers[PUBLISHED_HEADER] = time.time()
-    headers.setdefault(FIRST_PUBLISHED_HEADER, headers[PUBLISHED_HEADER])
-    if headers.get("source"):
-        return
     parent = current_task.request if current_task else None
+    if parent is not None and parent.id != headers.get("id"):
+        # A task that hands all its headers on, to pass a trace for instance: ours say only of itself what they say.
+        for name in OWN_HEADERS:
+            headers.pop(name, None)
+    ours = own_headers(headers)
+    headers[PUBLISHED_HEADER] = time.time()
+    headers[FIRST_PUBLISHED_HEADER] = ours.first_published or headers[PUBLISHED_HEADER]
+    if ours.source:
+        return
     if parent is not None and parent.id == headers.get("id"):
         # Task.replace(): the id goes on with another task, and the `Ignore` that follows is not its end.
-        parent.update(replaced=True)
+        execution_of(parent).replaced = True
     if headers.get("periodic_task_name") or headers.get("celery_beat_task"):
-        headers["source"] = Source.SCHEDULE.value
-    else:
-        headers["source"] = Source.CODE.value
-        if parent is not None and parent.get("actor_label"):
-            headers["actor_id"] = parent.get("actor_id")
-            headers["actor_label"] = parent.get("actor_label")
+        headers[SOURCE_HEADER] = Source.SCHEDULE.value
+        return
+    headers[SOURCE_HEADER] = Source.CODE.value
+    inherited = own_headers(vars(parent)) if parent is not None else OwnHeaders()
+    if inherited.actor_label:
+        headers[ACTOR_HEADER], headers[ACTOR_LABEL_HEADER] = inherited.actor_id, inherited.actor_label
 
 
 def report_published(
@@ -56,7 +72,10 @@ def report_published(
 
     A Redis that does not answer is logged and left: the publish itself succeeded, and the final fact tells the rest.
     """
-    if not headers or ATTEMPT_HEADER in headers or headers.get("retries"):
+    if not headers or headers.get("retries"):
+        return
+    ours = own_headers(headers)
+    if ours.execution is not None:
         return
     args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
     text, exact = encode(args, kwargs)
@@ -66,14 +85,14 @@ def report_published(
     fact = Fact(
         kind=Kind.PUBLISHED,
         task_id=headers["id"],
-        at=headers.get(PUBLISHED_HEADER) or time.time(),
+        at=ours.published or time.time(),
         task=headers.get("task") or sender,
         queue=routing_key,
         arguments=text,
         arguments_exact=exact,
-        source=headers.get("source") or Source.CODE.value,
-        actor_id=headers.get("actor_id"),
-        actor_label=headers.get("actor_label") or "",
+        source=ours.source or Source.CODE.value,
+        actor_id=ours.actor_id,
+        actor_label=ours.actor_label,
         root_id=headers.get("root_id") or "",
         parent_id=headers.get("parent_id") or "",
         schedule_name=headers.get("periodic_task_name") or "",
@@ -81,7 +100,7 @@ def report_published(
         origin=(headers.get("origin") or "").removeprefix("gen"),
         eta=_epoch(headers.get("eta")),
         expires=_epoch(headers.get("expires")),
-        published=headers.get(FIRST_PUBLISHED_HEADER),
+        published=ours.first_published,
     )
     try:
         append(page_client(), fact)

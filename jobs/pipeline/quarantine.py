@@ -18,13 +18,7 @@ from django.conf import settings
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 
-from jobs.fleet.broker import (
-    ATTEMPT_HEADER,
-    FIRST_PUBLISHED_HEADER,
-    PUBLISHED_HEADER,
-    connect,
-    transport_option,
-)
+from jobs.fleet.broker import connect, transport_option
 from jobs.fleet.quarantined import QUARANTINE_KEPT, QUARANTINE_KEY
 
 logger = logging.getLogger(__name__)
@@ -32,15 +26,9 @@ logger = logging.getLogger(__name__)
 #: So many characters of a message are kept.
 MAX_MESSAGE = 64_000
 #: Headers that become facts: one of another type would hold up the facts of everybody else.
-_TEXTS = ("id", "root_id", "parent_id", "group", "source", "actor_label", "periodic_task_name", "origin")
+_TEXTS = ("id", "root_id", "parent_id", "group", "periodic_task_name", "origin")
 _LONGEST = 255
-_NUMBERS = {
-    "retries": 2**31,
-    ATTEMPT_HEADER: 2**31,
-    "actor_id": 2**63,
-    PUBLISHED_HEADER: 2**33,
-    FIRST_PUBLISHED_HEADER: 2**33,
-}
+_NUMBERS = {"retries": 2**31}
 #: An outage is no fault of the message: it is delivered again.
 _OUTAGES = (redis.RedisError, OperationalError, OSError, MemoryError)
 

@@ -22,6 +22,7 @@ from jobs.states import CLAIMABLE, State
 
 from .backend import RecordingBackend, describe
 from .cancelled import STOPPED, Cancelled
+from .execution import Execution, execution_of, note_execution
 from .facts import Fact, Kind, execution_number
 from .live import hide, open_live
 from .unknown import count_if_unknown
@@ -49,11 +50,12 @@ class ConsoleTask(Task):
         n = execution_number(request)
         # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
         close_old_connections()
-        request.update(started_at=time.time(), started_clock=time.monotonic())
+        execution = Execution(started_at=time.time(), started_clock=time.monotonic())
+        note_execution(request, execution)
         if n is not None:
-            request.update(claimed=False)
+            execution.claimed = False
             claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
-            request.update(claimed=True)
+            execution.claimed = True
             open_live(request)
         if self.name.startswith("celery."):
             return
@@ -80,7 +82,8 @@ class ConsoleTask(Task):
         request = self.request
         if state not in {IGNORED, REJECTED} or request.is_eager:
             return
-        if request.get("claimed") is False or request.get("replaced") or getattr(retval, "requeue", False):
+        execution = execution_of(request)
+        if execution.claimed is False or execution.replaced or getattr(retval, "requeue", False):
             return
         if isinstance(self.backend, RecordingBackend):
             # Of the rejected one the worker's main process reports the failure, and does not know when it began.
@@ -95,9 +98,9 @@ class ConsoleTask(Task):
         """What an automatic retry publishes; noted here is when, for the fact that tells of the retry."""
         request = self.request if request is None else request
         if (countdown := options.get("countdown")) is not None:
-            request.update(retry_eta=time.time() + countdown)
+            execution_of(request).retry_eta = time.time() + countdown
         elif (eta := options.get("eta")) is not None:
-            request.update(retry_eta=eta.timestamp())
+            execution_of(request).retry_eta = eta.timestamp()
         return super().signature_from_request(request, args, kwargs, *rest, **options)
 
 

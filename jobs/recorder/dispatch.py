@@ -18,7 +18,8 @@ from celery.exceptions import QueueNotFound
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
-from jobs.fleet.broker import ATTEMPT_HEADER, list_key, oldest_messages
+from jobs.fleet.broker import list_key, oldest_messages
+from jobs.fleet.headers import ACTOR_HEADER, ACTOR_LABEL_HEADER, ATTEMPT_HEADER, SOURCE_HEADER
 from jobs.ledger.leases import database_now
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
@@ -113,9 +114,9 @@ class Dispatcher:
             producer=producer,
             headers={
                 ATTEMPT_HEADER: run.attempt + 1 - run.retries,
-                "source": run.source,
-                "actor_id": run.actor_id,
-                "actor_label": run.actor_label,
+                SOURCE_HEADER: run.source,
+                ACTOR_HEADER: run.actor_id,
+                ACTOR_LABEL_HEADER: run.actor_label,
             },
         )
 

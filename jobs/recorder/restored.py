@@ -26,8 +26,9 @@ from celery import states as celery_states
 from celery.app.task import Context
 from django.db.models import Q
 
-from jobs.fleet.broker import ATTEMPT_HEADER, PREFIX
+from jobs.fleet.broker import PREFIX
 from jobs.fleet.executions import Begun, begun_executions, known_executions
+from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.ledger import leases
 from jobs.models import Lease, Run
 from jobs.pipeline.backend import EXECUTION, fact_of

@@ -37,6 +37,7 @@ from django.test import Client  # noqa: E402
 
 from jobs.fleet.beacon import beacon_key  # noqa: E402
 from jobs.fleet.broker import BEACONS_KEY, Redis, RedisError, steady_client  # noqa: E402
+from jobs.fleet.headers import PUBLISHED_HEADER  # noqa: E402
 from jobs.fleet.queues import lists_of, read_queues  # noqa: E402
 from jobs.fleet.samples import Latest, Point, write_samples  # noqa: E402
 from tests.integration.own_redis import message  # noqa: E402
@@ -53,7 +54,7 @@ def by_loop(client: Redis, names: list[str]) -> int:
             ready += client.llen(key)
             oldest = client.lindex(key, -1)
             if oldest is not None:
-                json.loads(oldest)["headers"].get("published_at")
+                json.loads(oldest)["headers"].get(PUBLISHED_HEADER)
     return ready
 
 
@@ -67,7 +68,7 @@ def by_pipeline(client: Redis, names: list[str]) -> int:
     answers = pipe.execute()
     for oldest in answers[1::2]:
         if oldest is not None:
-            json.loads(oldest)["headers"].get("published_at")
+            json.loads(oldest)["headers"].get(PUBLISHED_HEADER)
     return sum(answers[::2])
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from celery import current_task
 
 from jobs import job
+from jobs.pipeline.facts import execution_number
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +26,7 @@ def note(event: str) -> None:
     line = {
         "ev": event,
         "run": request.id,
-        "n": int(request.run_attempt) + int(request.retries or 0),
+        "n": execution_number(request),
         "t": time.clock_gettime(time.CLOCK_REALTIME),
         "pid": os.getpid(),
         "worker": request.hostname,

@@ -5,6 +5,8 @@ import time
 
 from celery.app.task import Context
 
+from jobs.fleet.headers import FIRST_PUBLISHED_HEADER
+from jobs.pipeline.execution import Execution, note_execution
 from opsconsole.celery import app
 
 
@@ -20,10 +22,9 @@ def main(prefix: str, count: int) -> None:
             delivery_info={"routing_key": "default"},
             argsrepr=f"({number},)",
             kwargsrepr="{}",
-            first_published_at=began,
-            started_at=began,
-            started_clock=time.monotonic(),
+            **{FIRST_PUBLISHED_HEADER: began},
         )
+        note_execution(request, Execution(began, time.monotonic()))
         app.backend.mark_as_done(task_id, number, request=request)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from jobs.catalog.registry import find_job
-from jobs.fleet.broker import ATTEMPT_HEADER
+from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.ledger.audit import Actor
 from jobs.ledger.start import start_run
 from jobs.models import Run

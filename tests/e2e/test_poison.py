@@ -13,6 +13,7 @@ import pytest
 
 from jobs.catalog.registry import find_job
 from jobs.fleet.dropped import read_dropped
+from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.fleet.quarantined import QUARANTINE_KEY, Meant
 from jobs.ledger.audit import Actor
 from jobs.ledger.messages_set_aside import put_back_messages
@@ -89,7 +90,7 @@ POISON: dict[str, tuple[Callable[[], str | bytes], bool]] = {
     "timelimit a word": (lambda: text(whole(timelimit="abc")), True),
     "timelimit of words": (lambda: text(whole(timelimit=["a", "b"])), True),
     "retries a word": (lambda: text(whole(retries="many")), True),
-    "attempt a word": (lambda: text(whole(run_attempt="first")), True),
+    "attempt a word": (lambda: text(whole(opsconsole_attempt="first")), False),
     "eta a word": (lambda: text(whole(eta="tomorrow")), False),
     "expires a word": (lambda: text(whole(expires="soon")), False),
     "arguments not a list": (lambda: text(whole(body=[5, {}, {}])), False),
@@ -98,9 +99,9 @@ POISON: dict[str, tuple[Callable[[], str | bytes], bool]] = {
     "chord of nonsense": (lambda: text(whole(body=[[], {}, {"callbacks": 5, "chord": 3, "chain": 1}])), False),
     "group a dict": (lambda: text(whole(group={"a": 1})), True),
     "parents that are no text": (lambda: text(whole(root_id=[1], parent_id={})), True),
-    "source a list": (lambda: text(whole(source=[])), True),
+    "source a list": (lambda: text(whole(opsconsole_source=[])), False),
     "retries beyond every number": (lambda: text(whole(retries=10**30)), True),
-    "published at no time": (lambda: text(whole(first_published_at=1e300)), True),
+    "published at no time": (lambda: text(whole(opsconsole_first_published_at=1e300)), False),
     "id of 10,000 characters": (lambda: text(whole(id="x" * 10_000)), True),
 }
 
@@ -150,7 +151,7 @@ def test_what_was_set_aside_goes_back_to_a_worker(stack: Stack, actor: Actor) ->
 
 def test_a_message_of_a_run_that_nobody_knows_is_dropped_and_counted(stack: Stack) -> None:
     before = read_dropped(time.time())
-    stack.client().lpush(QUEUE, text(whole(id="of-another-console", run_attempt=1)))
+    stack.client().lpush(QUEUE, text(whole(id="of-another-console", **{ATTEMPT_HEADER: 1})))
     wait_for(lambda: read_dropped(time.time()) != before, "it to be counted")
     told = read_dropped(time.time())
     assert told is not None and told.count == 1 + (before.count if before else 0)

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from jobs.catalog.registry import find_job
 from jobs.models import Run
+from jobs.pipeline.execution import execution_of
 from jobs.pipeline.live import Counter, LiveRun, current
 
 
@@ -77,7 +78,7 @@ def run_as(user: User | None, job: Any, stop: Stop = Stop.NEVER, /, **values: An
             value = job.run(*call.args, **call.kwargs)
         except Exception as error:  # noqa: BLE001
             value = error
-        files = job.request.get("run_files") or []
+        files = execution_of(job.request).files
     finally:
         current.run = None
         job.pop_request()

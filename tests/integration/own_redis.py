@@ -18,6 +18,7 @@ from redis import Redis, RedisError
 
 from jobs.fleet import breaker
 from jobs.fleet.broker import forget_clients
+from jobs.fleet.headers import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER
 
 
 @contextmanager
@@ -54,11 +55,19 @@ def fresh(client: Redis) -> None:
     breaker._breaker = breaker._Breaker()
 
 
-def message(task: str = "tests.add", *, body: Any = None, **headers: Any) -> bytes:
-    """One message as kombu writes it; `published_at=None` leaves the stamp out."""
+def message(
+    task: str = "tests.add",
+    *,
+    body: Any = None,
+    published_at: float | None = None,
+    first_published: float | None = None,
+    attempt: int | None = None,
+    **headers: Any,
+) -> bytes:
+    """One message as kombu writes it, with those of the console's headers that are not None."""
+    ours = {PUBLISHED_HEADER: published_at, FIRST_PUBLISHED_HEADER: first_published, ATTEMPT_HEADER: attempt}
     told = {"lang": "py", "task": task, "id": "0d5c6f0e-0000-4000-8000-000000000000", "eta": None, **headers}
-    if told.get("published_at", 0) is None:
-        del told["published_at"]
+    told |= {name: value for name, value in ours.items() if value is not None}
     encoded = b64encode(json.dumps(body if body is not None else [[1], {}, {}]).encode()).decode()
     return json.dumps(
         {

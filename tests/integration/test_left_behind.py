@@ -83,7 +83,7 @@ def test_nobody_is_said_of_nothing_that_is_young_or_that_a_release_does_not_tell
 
 
 def test_of_what_the_console_published_no_trouble_is_made(redis: Redis, ana: Client) -> None:
-    received(redis, *IDS, ago=100, run_attempt=1)
+    received(redis, *IDS, ago=100, attempt=1)
     assert read().queues["default"].nobody == 10 and read().received.stranded == 0
     assert "with nobody" not in text(ana, HOME)
 

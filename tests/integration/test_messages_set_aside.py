@@ -65,7 +65,7 @@ def test_without_messages_the_page_says_that_all_could_be_read(client: Client, r
 def test_the_page_shows_task_run_queue_worker_reason_and_text_without_secrets(client: Client, redis: Redis) -> None:
     Run.objects.create(task_id="known-1", task_name=under_test.add.name, state=State.QUEUED)
     body = [["first"], {"password": "hunter1", "deep": [{"api_key": "hunter2"}]}, {}]
-    headers = {"id": "known-1", "kwargsrepr": "{'x': 'hunter3'}", "token": "hunter4"}
+    headers: dict[str, Any] = {"id": "known-1", "kwargsrepr": "{'x': 'hunter3'}", "token": "hunter4"}
     set_aside(message("x.y", body=body, **headers).decode())
     set_aside('{"body": "aHVudGVy \\" hunter5", "password": "hunter6", broken', why="JSONDecodeError: Expecting value")
     shown = text_of(client)

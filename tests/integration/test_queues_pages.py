@@ -19,6 +19,7 @@ from redis import Redis
 from admin_ext.queues.listing import _remembered
 from jobs.fleet.beacon import beacon_key
 from jobs.fleet.broker import BEACONS_KEY, forget_clients
+from jobs.fleet.headers import PUBLISHED_HEADER
 from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import Latest, Point, write_samples
 from jobs.models import Run
@@ -77,7 +78,7 @@ def test_where_no_worker_can_say_that_it_lives_none_is_told_to_be_missing(
 def test_the_oldest_is_what_workers_take_next_whatever_else_is_stamped(redis: Redis, ana: Client) -> None:
     beacon(redis)
     now = time.time()
-    twice = message(published_at=now - 200, stamps={"published_at": now - 90_000}, argsrepr='"published_at": 5')
+    twice = message(published_at=now - 200, stamps={PUBLISHED_HEADER: now - 9e4}, argsrepr=f'"{PUBLISHED_HEADER}": 5')
     redis.lpush(lists_of("default")[0], twice, message(published_at=now - 100), message(published_at=now))
     assert "3 min 20 s" in text(ana, LIST, q="default")
 

@@ -63,7 +63,7 @@ def console_run(task_id: str, **values: object) -> Run:
 
 def of_run(run: Run) -> bytes:
     """The message that the run's next execution would be claimed with."""
-    return message(id=run.task_id, run_attempt=run.attempt + 1 - run.retries, retries=run.retries)
+    return message(id=run.task_id, attempt=run.attempt + 1 - run.retries, retries=run.retries)
 
 
 def all_facts(client: Redis) -> list[dict[str, str]]:
@@ -103,7 +103,7 @@ def test_a_queue_that_only_a_message_named_can_be_purged(redis: Redis, client: C
 def test_a_purge_removes_counts_cancels_and_is_told(redis: Redis, ana: Actor, claims: None) -> None:
     queued, retrying = console_run("a"), console_run("b", state=State.RETRYING, attempt=2, retries=1)
     other = console_run("other", queue="reports")
-    redis.lpush(lists_of("default")[0], of_run(queued), message(id="seen", first_published_at=NOW), b"no JSON")
+    redis.lpush(lists_of("default")[0], of_run(queued), message(id="seen", first_published=NOW), b"no JSON")
     redis.lpush(lists_of("default")[3], of_run(retrying))
     redis.lpush(lists_of("reports")[0], of_run(other))
     done = purge_queue("default", typed="default", actor=ana, reason="wrong link")
@@ -133,7 +133,7 @@ def test_an_observed_run_becomes_cancelled_as_the_recorder_reads_of_it(redis: Re
 
 def test_a_copy_of_a_message_whose_run_is_at_work_cancels_nothing(redis: Redis, ana: Actor) -> None:
     run = console_run("busy", state=State.RUNNING, attempt=1)
-    redis.lpush(lists_of("default")[0], message(id="busy", run_attempt=1, retries=0))
+    redis.lpush(lists_of("default")[0], message(id="busy", attempt=1, retries=0))
     assert purge_queue("default", typed="default", actor=ana, reason="r").cancelled == 0
     run.refresh_from_db()
     assert run.state == State.RUNNING and run.cancel_requested_at is None

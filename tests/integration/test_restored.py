@@ -18,6 +18,7 @@ from redis import Redis
 
 from jobs.fleet.beacon import beacon_key, last_key
 from jobs.fleet.broker import BEACONS_KEY, FACTS_KEY, steady_client
+from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.models import Lease, Run
 from jobs.recorder.dispatch import Dispatcher
 from jobs.recorder.restored import MARK_KEY
@@ -74,9 +75,9 @@ def after(task_id: str) -> tuple[str, int, str]:
 def test_what_ended_after_the_backup_is_told_by_its_result(dispatcher: Dispatcher, server: Redis) -> None:
     for task_id in ("well", "badly"):
         run_of(task_id)
-    request = Context({"id": "well", "task": under_test.add.name, "hostname": "w@1", "retries": 1, "run_attempt": 1})
+    request = Context({"id": "well", "task": under_test.add.name, "hostname": "w@1", "retries": 1, ATTEMPT_HEADER: 1})
     current_app.backend.mark_as_done("well", 42, request=request)
-    request = Context({"id": "badly", "task": under_test.add.name, "hostname": "w@1", "retries": 0, "run_attempt": 1})
+    request = Context({"id": "badly", "task": under_test.add.name, "hostname": "w@1", "retries": 0, ATTEMPT_HEADER: 1})
     current_app.backend.mark_as_failure("badly", ValueError("no"), traceback="Traceback …", request=request)
     server.delete(FACTS_KEY)  # they were recorded, in the database that is gone
 
@@ -92,13 +93,13 @@ def test_a_result_is_of_the_execution_that_it_names(dispatcher: Dispatcher, serv
     """All had lost their first execution before the backup: so it was told, and of one it was not so."""
     for task_id in ("ended", "at work", "late"):
         run_of(task_id, under_test.hold_again.name, attempt=1)
-    again = Context({"id": "ended", "task": under_test.hold_again.name, "hostname": "w@1", "run_attempt": 2})
+    again = Context({"id": "ended", "task": under_test.hold_again.name, "hostname": "w@1", ATTEMPT_HEADER: 2})
     current_app.backend.mark_as_done("ended", 42, request=again)
-    first = Context({"id": "at work", "task": under_test.hold_again.name, "hostname": "w@1", "run_attempt": 1})
+    first = Context({"id": "at work", "task": under_test.hold_again.name, "hostname": "w@1", ATTEMPT_HEADER: 1})
     current_app.backend.mark_as_failure("at work", WorkerLostError("gone"), request=first)
     server.delete(FACTS_KEY)
 
-    late = Context({"id": "late", "task": under_test.hold_again.name, "hostname": "w@1", "run_attempt": 1})
+    late = Context({"id": "late", "task": under_test.hold_again.name, "hostname": "w@1", ATTEMPT_HEADER: 1})
     current_app.backend.mark_as_done("late", 42, request=late)
     server.delete(FACTS_KEY)
 

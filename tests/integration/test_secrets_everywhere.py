@@ -26,6 +26,7 @@ from jobs.ledger.start import Wish, start_run
 from jobs.models import AuditEvent, Preset, Run
 from jobs.pipeline import live
 from jobs.pipeline.backend import RecordingBackend, fact_of
+from jobs.pipeline.execution import execution_of
 from jobs.pipeline.facts import Fact, Kind
 from jobs.pipeline.publishing import report_published
 from jobs.pipeline.quarantine import Quarantine
@@ -180,7 +181,8 @@ class Kept(RecordingBackend):
 def test_whatever_end_a_run_comes_to_tells_no_secret(redis: Redis, end: str) -> None:
     backend = Kept(app=current_app, url=str(current_app.conf.result_backend).partition("+")[2])
     asked = {"id": "t", "task": FAILS, "args": ["p", "canary-1"], "kwargs": {}, "argsrepr": "('p', 'canary-1')"}
-    request = Context({**asked, "kwargsrepr": "{}", "delivery_info": {}, "started_at": 1.0, "hostname": "w@1"})
+    request = Context({**asked, "kwargsrepr": "{}", "delivery_info": {}, "hostname": "w@1"})
+    execution_of(request).started_at = 1.0
     live.current.run, live.current.secrets = None, ()
     live.hide(["canary-1"])
     error = RuntimeError("with canary-1", {"canary-1": ["canary-1"]})

@@ -13,7 +13,9 @@ from celery.app.task import Context
 from celery.exceptions import Ignore, Retry
 
 from jobs.fleet.beacon import beacon_key
-from jobs.fleet.broker import ATTEMPT_HEADER, BEACONS_KEY, PUBLISHED_HEADER
+from jobs.fleet.broker import BEACONS_KEY
+from jobs.fleet.headers import ATTEMPT_HEADER, PUBLISHED_HEADER
+from jobs.pipeline.execution import execution_of
 from jobs.pipeline.task import claim_or_ignore
 
 from .model import QUEUE, RETRIES, Books, Execution
@@ -163,12 +165,13 @@ class Workers:
         current_app.backend.mark_as_retry(one.task_id, Retry("later"), "trace", request=self._request(one))
 
     def _request(self, one: Execution) -> Context:
-        return Context(
+        request = Context(
             id=one.task_id,
             task=self._books.accepted[one.task_id].job,
             hostname=one.worker,
             retries=one.retries,
             delivery_info={"routing_key": QUEUE},
-            started_at=time.time(),
             **{ATTEMPT_HEADER: one.n - one.retries},
         )
+        execution_of(request).started_at = time.time()
+        return request

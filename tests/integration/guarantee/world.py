@@ -12,7 +12,8 @@ import redis
 from celery import current_app
 from django.db import transaction
 
-from jobs.fleet.broker import FACTS_KEY, PUBLISHED_HEADER
+from jobs.fleet.broker import FACTS_KEY
+from jobs.fleet.headers import PUBLISHED_HEADER
 from jobs.models import Run
 from jobs.pipeline.facts import Fact, read_entry
 from jobs.recorder.dispatch import Dispatcher

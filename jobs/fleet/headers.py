@@ -1,0 +1,73 @@
+"""The message headers that the console adds, and the only readers of them.
+
+Their names begin with `opsconsole_`, because a message belongs to the project whose task it starts: its own headers are
+read by nobody here. Anybody can write any header, so a value that none of ours can have counts as absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.states import Source
+
+_PREFIX = "opsconsole_"
+#: Of a message that the dispatcher publishes; with Celery's `retries` it numbers the execution.
+ATTEMPT_HEADER = _PREFIX + "attempt"
+#: The moment of publishing, in epoch seconds by the publisher's clock; renewed at each publish.
+PUBLISHED_HEADER = _PREFIX + "published_at"
+#: The moment of the first publish of this use of a task id; automatic retries carry it on.
+FIRST_PUBLISHED_HEADER = _PREFIX + "first_published_at"
+#: Who asked for it, and by what: a value of `Source`, a user's key, and the user's name.
+SOURCE_HEADER = _PREFIX + "source"
+ACTOR_HEADER = _PREFIX + "actor_id"
+ACTOR_LABEL_HEADER = _PREFIX + "actor_label"
+OWN_HEADERS = (
+    *(ATTEMPT_HEADER, PUBLISHED_HEADER, FIRST_PUBLISHED_HEADER),
+    *(SOURCE_HEADER, ACTOR_HEADER, ACTOR_LABEL_HEADER),
+)
+
+_SOURCES = frozenset(Source)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnHeaders:
+    """What a message's own headers of ours say; None or "" for what they do not say. Times are epoch seconds."""
+
+    execution: int | None = None
+    published: float | None = None
+    first_published: float | None = None
+    source: str = ""
+    actor_id: int | None = None
+    actor_label: str = ""
+
+
+def own_headers(headers: Mapping[str, Any]) -> OwnHeaders:
+    """Ours among the headers of a message, whatever they hold."""
+    source, label = headers.get(SOURCE_HEADER), headers.get(ACTOR_LABEL_HEADER)
+    return OwnHeaders(
+        execution=execution_number(headers),
+        published=_moment(headers.get(PUBLISHED_HEADER)),
+        first_published=_moment(headers.get(FIRST_PUBLISHED_HEADER)),
+        source=source if isinstance(source, str) and source in _SOURCES else "",
+        actor_id=count(headers.get(ACTOR_HEADER), below=2**63),
+        actor_label=label[:255] if isinstance(label, str) else "",
+    )
+
+
+def execution_number(headers: Mapping[str, Any]) -> int | None:
+    """The fencing token of an execution: header `opsconsole_attempt` + `retries`; None where no such header is ours."""
+    attempt = count(headers.get(ATTEMPT_HEADER))
+    retries = count(headers.get("retries") or 0)
+    return None if attempt is None or retries is None else attempt + retries
+
+
+def count(value: Any, *, below: int = 2**31) -> int | None:
+    """`value` where it is a whole number from 0 up to what a database keeps."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below else None
+
+
+def _moment(value: Any) -> float | None:
+    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**33
+    return float(value) if usable else None
