@@ -234,7 +234,7 @@ def quiet() -> None:
 def tell_headers(self: Any) -> dict[str, Any]:
     """Returns the headers of its message, after an automatic retry."""
     if self.request.retries == 0:
-        raise self.retry(countdown=0)
+        raise self.retry(countdown=0.5)
     return dict(self.request.headers)
 
 
