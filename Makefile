@@ -94,6 +94,14 @@ races: .venv/.dev ## 500 double clicks, 500 races of two people for one retry, 5
 bite: .venv/.dev ## Take the guarantee out, a part at a time: each time a test must turn red
 	@$(BIN)/python -m tests.bite
 
+.PHONY: celery-suite
+celery-suite: .venv/.dev ## Celery's own integration tests, with plain Redis results and with ours (twenty minutes)
+	@mkdir -p var && $(BIN)/python -m tests.celery_suite
+
+.PHONY: soak
+soak: .venv/.dev ## Two thousand tasks of all kinds, compared with the journal that they write (SOAK_ROUNDS=40)
+	@$(BIN)/python -m tests.soak
+
 .PHONY: lock
 lock: .venv/.base ## Lock requirements/*.in anew, with hashes
 	@test -x .venv/lock/bin/pip-compile || { $(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install -q pip-tools; }
