@@ -25,7 +25,7 @@ from jobs.models import Run
 from jobs.pipeline.arguments import decode
 from jobs.states import DISPATCHABLE, State
 
-from .restored import Books
+from .restored import MARK, Books
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +56,12 @@ class Dispatcher:
         self._books.look()
         due = list(
             Run.objects.filter(publish_after__lte=Now(), state__in=DISPATCHABLE, cancel_requested_at__isnull=True)
+            .annotate(mark=MARK)
             .order_by("publish_after")
             .only("pk", "task_id", "task_name", "arguments", "queue", "priority", "state", "attempt", "retries",
                   "published_at", "publish_count", "source", "actor_id", "actor_label", "parent_id")[:BATCH]
         )  # fmt: skip
-        if not due:
+        if not due or self._books.went_back(due[0].mark):
             return 0
         fresh = [run for run in due if run.state in {State.ACCEPTED, State.WAITING}]
         waiting = [run for run in due if run.state in {State.QUEUED, State.RETRYING}]

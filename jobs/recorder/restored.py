@@ -1,7 +1,9 @@
 """A database that was restored from a backup does not know what has run since; Redis still knows a part of it.
 
 The books bear a mark that is renewed in the database first and in Redis after it: only a database that went back in
-time bears an older one than Redis. Then nothing is published before each run that was open at the backup is settled:
+time bears an older one than Redis. Whatever is read to be published comes with the mark of the same snapshot, since a
+database may be restored under a recorder that meets no outage. Then nothing is published before each run that was open
+at the backup is settled:
 
 1. Redis holds its result: that is what became of it.
 2. A worker has begun it: it is running. Were it taken for queued, a copy of its message could start it once more.
@@ -24,12 +26,13 @@ import redis
 from celery import current_app
 from celery import states as celery_states
 from celery.app.task import Context
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Q, Subquery
+from django.db.models.functions import Now
 
 from jobs.fleet.broker import PREFIX
 from jobs.fleet.executions import Begun, begun_executions, known_executions
 from jobs.fleet.headers import ATTEMPT_HEADER
-from jobs.ledger import leases
 from jobs.models import Lease, Run
 from jobs.pipeline.backend import EXECUTION, fact_of
 from jobs.pipeline.facts import Fact, Kind
@@ -46,6 +49,8 @@ RENEW_EVERY = 2.0
 #: What PostgreSQL may lose at a crash with `synchronous_commit` off, in seconds, and somewhat more.
 _CRASH = 3.0
 _BATCH = 500
+#: The database's mark beside what is read of it, in one snapshot.
+MARK = Subquery(Lease.objects.filter(name=_NAME).values("renewed_at"))
 
 
 class Books:
@@ -54,6 +59,7 @@ class Books:
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._looked_at: float | None = None
+        self._written: datetime | None = None
 
     def look(self) -> int:
         """Compare the marks and renew them, every RENEW_EVERY seconds; the number of runs settled.
@@ -70,12 +76,23 @@ class Books:
         ours = Lease.objects.filter(name=_NAME).values_list("renewed_at", flat=True).first()
         if mark is not None and (ours is None or ours.timestamp() < mark - _CRASH):
             settled = self._settle(datetime.fromtimestamp(mark, UTC), ours)
-        now = leases.database_now()
-        values = {"holder": _NAME, "since": now, "renewed_at": now, "expires_at": now}
-        Lease.objects.update_or_create(name=_NAME, defaults=values)
-        self._client.set(MARK_KEY, repr(now.timestamp()))
+        # The clock of the statement: a recorder that was frozen before it must not write an older mark than the next.
+        with transaction.atomic():
+            values = {"holder": _NAME, "since": Now(), "renewed_at": Now(), "expires_at": Now()}
+            lease, _ = Lease.objects.update_or_create(name=_NAME, defaults=values)
+            lease.refresh_from_db()
+        self._written = lease.renewed_at
+        self._client.set(MARK_KEY, repr(lease.renewed_at.timestamp()))
         self._looked_at = time.monotonic()
         return settled
+
+    def went_back(self, mark: datetime | None) -> bool:
+        """Whether what was read together with this `MARK` is of an older database than the last look has left. Then
+        nothing of it may be published, and the next call of `look` compares."""
+        older = self._written is not None and (mark is None or mark < self._written)
+        if older:
+            self.forget()
+        return older
 
     def forget(self) -> None:
         """Look again before the next publish; call it after an outage and on becoming leader."""

@@ -198,6 +198,14 @@ BITES = (
         (MACHINE,),
     ),
     Bite(
+        "snapshot",
+        "nothing is published of a database that was restored since the last look",
+        (("jobs/recorder/dispatch.py", "if not due or self._books.went_back(due[0].mark):", "if not due:"),),
+        (
+            "tests/integration/test_restored.py::test_nothing_is_published_of_a_database_that_was_restored_since_the_last_look",
+        ),
+    ),
+    Bite(
         "quarantine",
         "a message that nobody can read costs no worker",
         (("jobs/pipeline/integration.py", '    app.steps["consumer"].add(QuarantineStep)\n', ""),),

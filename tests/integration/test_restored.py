@@ -124,6 +124,17 @@ def test_what_nobody_knows_is_lost_and_only_an_idempotent_job_starts_again(
     assert server.llen("default") == 1
 
 
+def test_nothing_is_published_of_a_database_that_was_restored_since_the_last_look(
+    dispatcher: Dispatcher, server: Redis
+) -> None:
+    """Under a running recorder, which meets no outage, right after it has compared the marks."""
+    run_of("once")
+    Lease.objects.filter(name="books").update(renewed_at=timezone.now() - timedelta(minutes=5))
+    assert dispatcher.step() == 0 and server.llen("default") == 0
+    assert dispatcher.step() == 0
+    assert after("once") == ("lost", 1, "database restored")
+
+
 def test_what_is_still_in_redis_goes_on(dispatcher: Dispatcher, server: Redis) -> None:
     run_of("waits", state=State.ACCEPTED, published_at=None)
     run_of("taken", state=State.ACCEPTED, published_at=None)
