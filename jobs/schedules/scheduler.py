@@ -109,6 +109,8 @@ class ConsoleScheduler(DatabaseScheduler):
                 entries[stored.row.name] = self.Entry(stored.row, app=self.app, stored=stored)
             except JobsError as error:
                 logger.error("Schedule %s is broken and will not run: %s", stored.row.name, error)
+            except Exception:  # whatever one row holds, the others fire
+                logger.exception("Schedule %s cannot be read and will not run", stored.row.name)
         return entries
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -149,6 +151,8 @@ class ConsoleScheduler(DatabaseScheduler):
             model.last_run_at, model.total_run_count = last_run_at, model.total_run_count - 1
             self._dirty.discard(model.name)
             self._heap = None
+        except Exception:  # whatever its job or its row raises: the others fire, and so does its own next moment
+            logger.exception("Schedule %s, due %s, was not run", model.name, now)
         finally:
             self._tasks_since_sync += 1
             if self.should_sync():
