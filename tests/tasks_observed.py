@@ -146,6 +146,28 @@ def count_by_hand(rows: int) -> None:
         set_progress(number + 1, rows, noun="letters", note=f"letter {number}")
 
 
+@shared_task(bind=True)
+def tell_states(self: Any, states: list[tuple[str, Any]], end: str = "", flag: str = "") -> str:
+    """Sets states by hand; holds on where a flag is given; ends as it is told."""
+    tell("start", [states, end, flag])
+    for state, meta in states:
+        self.update_state(state=state, meta=meta)
+    if flag:
+        wait_for_flag(flag)
+    if end == "ignore":
+        raise Ignore()
+    if end == "fail":
+        raise LookupError("after all")
+    return "told"
+
+
+@shared_task(track_started=True)
+def start_loudly(flag: str) -> None:
+    tell("start", [flag])
+    wait_for_flag(flag)
+    tell("succeeded")
+
+
 @shared_task
 def give(what: str) -> Any:
     """A return value of that kind."""

@@ -44,7 +44,7 @@ def _result(fact: Fact) -> tuple[Any, ...]:
         fact.schedule_name or None,
         _text(meta.get("args")),
         _text(meta.get("kwargs")),
-        fact.state,
+        fact.left_state or fact.state,
         fact.worker or None,
         *_CONTENT,
         fact.result if fact.result is not None else "null",
