@@ -26,7 +26,7 @@ from jobs.errors import UnknownJob
 from jobs.failures.hurting import MOST_RETRIED, retryable_runs
 from jobs.failures.verbs import subject_of
 from jobs.ledger.lists import job_history
-from jobs.ledger.retry_many import PACES, last_start, left_out, retry_many, usual_pace
+from jobs.ledger.retry_many import NAMED, PACES, last_start, left_out, retry_many, usual_pace
 from jobs.ledger.start import Wish
 from jobs.ledger.verbs import RETRY_RUN, START_RUN
 from jobs.models import FailureGroup, FailureNote, Run
@@ -95,7 +95,10 @@ class RetryGroup(AskView):
         told = f"{plural(done.started, 'run')} of {subject.label} {'is' if done.started == 1 else 'are'} retried."
         if done.earlier:
             told += f" {plural(done.earlier, 'run')} this form had retried before."
-        told += "".join(f" Left out, {reason}: {count:,}." for reason, count in done.left_out.items())
+        told += "".join(
+            f" Left out, {reason}: {count:,} ({', '.join(done.named[reason])}{', …' if count > NAMED else ''})."
+            for reason, count in done.left_out.items()
+        )
         (messages.info if done.started else messages.warning)(self.request, told)
         return redirect(reverse(CHANGE, args=[self.group.pk]) + "?tab=runs")
 

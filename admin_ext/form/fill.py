@@ -17,7 +17,7 @@ from jobs.ledger.refill import Refill, refill, refill_from_run
 from jobs.models import Preset, Run, RunObject
 
 from .upload import FILLED
-from .values import Text, page_text
+from .values import Text, asked_for, page_text
 
 LINK = "p."
 RETRY = "retry"
@@ -116,7 +116,7 @@ def filled(job: Job, parameters: Parameters, found: Refill) -> Fill:
 def _text(parameter: Parameter, value: Any) -> Text:
     if parameter.kind is Kind.FILE:
         return FILLED if value else ""
-    return page_text(parameter, value)
+    return page_text(asked_for(parameter, value), value)
 
 
 def _names_then(run: Run, parameters: Parameters) -> dict[str, dict[str, str]]:

@@ -25,7 +25,7 @@ from .fill import Fill
 from .help import help_of
 from .objects import object_field
 from .upload import Given, Kept, UploadField
-from .values import Text, page_text
+from .values import Text, asked_for, page_text
 
 #: A form without a clerk cannot keep a file: whoever makes one asks for jobs without file parameters.
 UNASKABLE = frozenset({Kind.FILE})
@@ -114,7 +114,11 @@ class ParametersForm(forms.Form):
     ) -> None:
         super().__init__(data, files)
         self.parameters, self.fill, self.clerk = parameters, fill or Fill(), clerk
-        self.by_name = {parameter.name: parameter for parameter in parameters.fields if parameter.name not in hidden}
+        self.by_name = {
+            parameter.name: asked_for(parameter, self.fill.exact.get(parameter.name))
+            for parameter in parameters.fields
+            if parameter.name not in hidden
+        }
         for parameter in self.by_name.values():
             field = self._field(parameter)
             field.label = parameter.label

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import Enum
@@ -25,6 +26,7 @@ Text = str | list[str]
 MOMENT_WANTED = "Enter a day and a time such as 2026-09-30T14:30."
 DURATION_WANTED = "Enter a duration such as 1 h 30 min, 90 s or 2 d."
 LONGEST_DURATION = 100
+MOST_LEVELS = 100
 _UNITS = {"d": 86_400, "h": 3600, "min": 60}
 _UNIT_WORDS = {
     **dict.fromkeys(("w", "week", "weeks"), Decimal(604_800)),
@@ -137,6 +139,7 @@ def json_of(text: str) -> Any:
     try:
         value = json.loads(text, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()
+        _refuse_deep(value)
     except json.JSONDecodeError as error:
         told = f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}. {quotes_wanted(text)}"
         raise ValidationError(told.rstrip()) from None
@@ -149,8 +152,31 @@ def json_of(text: str) -> Any:
     return value
 
 
+def _refuse_deep(value: Any) -> None:
+    """What is nested deeper, pages and messages cannot be counted on to carry."""
+    level = [value]
+    for _ in range(MOST_LEVELS):
+        level = [item for one in level if isinstance(one, (dict, list))
+                 for item in (one.values() if isinstance(one, dict) else one)]  # fmt: skip
+        if not level:
+            return
+    raise ValidationError(f"This is nested too deeply: at most {MOST_LEVELS} levels.")
+
+
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number there")
+
+
+#: What a field shows as it is; Python's bool is an int, and no number.
+_SHOWS = {Kind.SWITCH: (bool,), Kind.TEXT: (str,), Kind.WHOLE_NUMBER: (int, float), Kind.NUMBER: (int, float)}
+
+
+def asked_for(parameter: Parameter, value: Any) -> Parameter:
+    """The parameter as a form asks for it that holds `value`: as JSON where the kind is only proposed by a default and
+    this value is of another."""
+    if not parameter.guessed or value is None or (type(value) in _SHOWS.get(parameter.kind, ())):
+        return parameter
+    return replace(parameter, kind=Kind.JSON, note="Typed in as JSON.")
 
 
 def page_text(parameter: Parameter, value: Any) -> Text:

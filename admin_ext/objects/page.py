@@ -40,6 +40,8 @@ from .selection import Selection, read_selection
 NAMED = 10
 #: Dry runs of so many objects are looked for, one by one; a dry run must come first for each.
 MOST_GUARDED = 50
+#: So many are checked before it is said that what is typed does not fit.
+MOST_TRIED = 100
 EACH, TOGETHER = "each", "together"
 DRY, REAL = "dry", "run"
 ALREADY = "Already started by this form: one click, one act. Nothing new was started."
@@ -149,7 +151,7 @@ class _Ask:
     def _checked(self, sets: list[dict[str, Any]]) -> HttpResponse:
         """Start them, once what stands before a dangerous run is done."""
         if self.act == REAL:
-            self.fit.parameters.check(sets[0])  # a wrong value is told before a missing dry run
+            self._refuse_wrong_values(sets)  # which is told before a missing dry run
             touched = Touched(self.selection.count, self.selection.many)
             self.confirm_error = why_not_confirmed(self.job, self.typed, touched)
             if self.confirm_error:
@@ -157,6 +159,19 @@ class _Ask:
             if why := self._why_not_yet(sets):
                 return self._page(f"Nothing was started: {why} Your values are kept.")
         return taken(lambda: self._start(sets), lambda: self._page(NOT_ALL_STARTED))
+
+    def _refuse_wrong_values(self, sets: list[dict[str, Any]]) -> None:
+        """Raise InvalidArguments where none of the first sets fits: then it is not about one object."""
+        first: InvalidArguments | None = None
+        for arguments in sets[:MOST_TRIED]:
+            try:
+                self.fit.parameters.check(arguments)
+            except InvalidArguments as error:
+                first = first or error
+            else:
+                return
+        if first is not None:
+            raise first
 
     def _why_not_yet(self, sets: list[dict[str, Any]]) -> str:
         """Which dry run is still missing; "" when none is, or none is asked for."""
@@ -183,9 +198,13 @@ class _Ask:
             )
             created = started.created
         else:
-            done = start_many(self.job, sets, actor=actor, batch_id=self.batch, wish=Wish(reason=self.reason))
+            names = [str(obj) for obj in self.selection.objects]
+            wish = Wish(reason=self.reason)
+            done = start_many(self.job, sets, actor=actor, batch_id=self.batch, wish=wish, names=names)
             href = reverse("admin:jobs_run_changelist") + link(job=self.job.name)
             text = f"{self.job.title} is accepted: {plural(done.count, noun)}, one for each of {of}."
+            if done.left_out:
+                text = f"{self.job.title} is accepted: {plural(done.count, noun)}. {self._left_out(done.left_out)}"
             way_on, created = "Look at the runs", done.created
         context = {
             "text": text if created else ALREADY,
@@ -194,6 +213,13 @@ class _Ask:
         }
         note = render_to_string("admin_ext/parts/note_with_link.html", context)
         return _back(self.request, messages.SUCCESS if created else messages.INFO, note)
+
+    def _left_out(self, left_out: Mapping[int, str]) -> str:
+        """`Left out of 30 users: ana (…), bob (…) and 3 more.`"""
+        some = list(left_out.items())[:NAMED]
+        told = ", ".join(f"{self.selection.objects[place]} ({why.rstrip('.')})" for place, why in some)
+        more = len(left_out) - len(some)
+        return f"Left out of {self.selection.words}: {told}{f' and {more:,} more' if more else ''}."
 
     def _page(self, refusal: str = "", *, fresh: bool = False) -> HttpResponse:
         """The page, as it is at first or with what was typed; `fresh` gives it a new nonce."""

@@ -23,7 +23,7 @@ from jobs.ledger.dry_runs import is_dry_run
 from jobs.ledger.durations import usual
 from jobs.ledger.family import family
 from jobs.ledger.files import files_permission
-from jobs.ledger.live import live_of
+from jobs.ledger.live import live_of, progress_of
 from jobs.ledger.preview import can_preview
 from jobs.ledger.run_page import AttemptLine, Outcome, RunPage, attempts, outcome, trail
 from jobs.models import Run
@@ -43,7 +43,7 @@ from .facts import (
 )
 from .family import family_tab
 from .log import LINES_ON_OVERVIEW, Shown, log_of
-from .progress import last_progress, progress_card
+from .progress import progress_card
 from .tabs import Tab, tab_address, tab_links
 from .technical import arguments_text, technical
 from .why_waiting import why_waiting
@@ -118,7 +118,7 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         "more_objects": f"{page.more_objects:,} more" if page.more_objects else "",
     }
     if not run.is_active and not _turned(request, run):
-        return {**context, "progress": progress_card(run, last_progress(run))}
+        return {**context, "progress": progress_card(run, progress_of(run.progress))}
     live = live_of(run)
     log = log_of(run, live, Shown(last=LINES_ON_OVERVIEW))
     return {

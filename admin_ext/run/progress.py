@@ -9,6 +9,7 @@ from admin_ext.parts.sendable import sendable
 from admin_ext.parts.words import duration
 from jobs.ledger.live import Progress
 from jobs.models import Run
+from jobs.pipeline.progress import PERCENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class ProgressCard:
         percent: 0 to 100, for the meter; None where the total is not known.
         left: "about 3 min left"; "" where nobody can tell.
         tone: of the meter: live while it moves, then how the run ended.
-        age: when it last told, for an active run.
+        at: when it last told.
+        state: the last state that its own code has set, `PROGRESS` say; `meta` is what it came with, as text.
     """
 
     headline: str
@@ -31,24 +33,26 @@ class ProgressCard:
     tone: str
     at: datetime | None
     label: str
-
-
-def last_progress(run: Run) -> Progress | None:
-    """What a run that has ended told last."""
-    return Progress(**run.progress) if run.progress else None
+    state: str = ""
+    meta: str = ""
 
 
 def progress_card(run: Run, progress: Progress | None) -> ProgressCard | None:
     """The progress in words; None where the run told none."""
     if progress is None:
         return None
-    total, share = progress.total, progress.share
-    of = f" of {total:,}" if total is not None else ""
-    noun = sendable(progress.noun)
-    headline = f"{progress.done:,}{of} {noun or 'done'}"
+    total, share, done = progress.total, progress.share, progress.done
+    noun, state = sendable(progress.noun), sendable(progress.state)
     # 99.6 % is not all of it.
-    whole = None if share is None else 100 if progress.done >= (total or 0) else min(int(share * 100), 99)
+    whole = None if share is None or done is None else 100 if done >= (total or 0) else min(int(share * 100), 99)
     words = "" if whole is None else f"{whole} %"
+    percents = noun == PERCENT
+    if done is None:
+        headline = state or "Something"
+    elif percents:
+        headline, words = f"{_count(done)} %", ""
+    else:
+        headline = f"{_count(done)}{f' of {_count(total)}' if total is not None else ''} {noun or 'done'}"
     left = ""
     if run.is_active and progress.left:
         left = f"about {_coarse(progress.left)} left"
@@ -56,13 +60,26 @@ def progress_card(run: Run, progress: Progress | None) -> ProgressCard | None:
         headline=headline,
         percent="" if share is None else f"{share * 100:.2f}",
         percent_words=words,
-        rate="" if progress.rate is None else f"{_number(progress.rate)} {noun or 'items'}/s",
+        rate="" if progress.rate is None or percents else f"{_number(progress.rate)} {noun or 'items'}/s",
         left=left,
         note=sendable(progress.note),
         tone="live" if run.is_active else "ok" if run.state == "succeeded" else "idle",
-        at=datetime.fromtimestamp(progress.at, UTC),
+        at=_moment(progress.at),
         label=f"{headline}, {words}" if words else headline,
+        state="" if done is None else state,
+        meta=sendable(progress.meta),
     )
+
+
+def _moment(seconds: float) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _count(number: float) -> str:
+    return f"{number:,}" if isinstance(number, int) else f"{number:,.1f}"
 
 
 def _number(rate: float) -> str:

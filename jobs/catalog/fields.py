@@ -14,6 +14,7 @@ from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from django.db.models import Model
 from pydantic import AwareDatetime, SecretStr
 from pydantic.fields import FieldInfo
+from pydantic_core import to_jsonable_python
 
 from .hints import File, is_model
 
@@ -81,6 +82,7 @@ class Parameter:
         minimum, maximum: bounds of a number, or of a text's length.
         model: for OBJECT and OBJECTS.
         note: why it is asked for as JSON, where that needs saying.
+        guessed: only its default tells the kind, and anything else fits as well.
     """
 
     name: str
@@ -95,9 +97,10 @@ class Parameter:
     maximum: Any = None
     model: type[Model] | None = None
     note: str = ""
+    guessed: bool = False
 
 
-def describe(name: str, hint: Any, info: FieldInfo) -> Parameter:
+def describe(name: str, hint: Any, info: FieldInfo, *, guessed: bool = False) -> Parameter:
     """The description of one parameter, from the author's own hint and what pydantic read from it."""
     plain, nullable = _plain(hint)
     kind, choices, model = _kind(plain, info)
@@ -105,6 +108,8 @@ def describe(name: str, hint: Any, info: FieldInfo) -> Parameter:
     note = ""
     if kind is Kind.JSON:
         note = "Typed in as JSON." if plain is Any else f"Typed in as JSON; checked as {_shown(plain)}."
+    elif guessed and kind in (Kind.WHOLE_NUMBER, Kind.NUMBER):
+        note = 'A number; anything else is typed in as JSON: a text as "text", a list as [1, 2].'
     return Parameter(
         name=name,
         label=info.title or name.replace("_", " ").capitalize(),
@@ -112,13 +117,25 @@ def describe(name: str, hint: Any, info: FieldInfo) -> Parameter:
         kind=kind,
         required=info.is_required(),
         nullable=nullable,
-        default=None if info.is_required() else info.get_default(call_default_factory=True),
+        default=None if info.is_required() else _default(info, kind),
         choices=choices,
         minimum=bounds[0],
         maximum=bounds[1],
         model=model,
         note=note,
+        guessed=guessed,
     )
+
+
+def _default(info: FieldInfo, kind: Kind) -> Any:
+    """What a form shows: none where the default is a function, or another thing that nobody can type in."""
+    default = info.get_default(call_default_factory=True)
+    if kind is Kind.JSON:
+        try:
+            to_jsonable_python(default)
+        except (ValueError, RecursionError):
+            return None
+    return default
 
 
 def _plain(hint: Any) -> tuple[Any, bool]:

@@ -7,13 +7,19 @@ body never sees a value that the form would have refused.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, time
+from decimal import Decimal
 from typing import Annotated, Any, get_type_hints
+from uuid import UUID
 
+from django.db import DatabaseError
 from django.db.models import Model
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic.errors import PydanticUserError
+from pydantic_core import to_jsonable_python
 
 from jobs.errors import ConfigurationError, InvalidArguments
 
@@ -26,12 +32,22 @@ _CONFIG = ConfigDict(
     extra="forbid", validate_default=True, allow_inf_nan=False, arbitrary_types_allowed=False, str_max_length=200_000
 )
 
+logger = logging.getLogger(__name__)
+
 NUL = "Null characters are not allowed."
+UNSENDABLE = "This value cannot be sent in a message. Enter it as JSON."
+TOO_DEEP = "This is nested too deeply."
+#: What comes back from a message as it was (`jobs.pipeline.arguments`).
+_CARRIED = (str, int, float, bool, type(None), bytes, Decimal, date, time, UUID)  # a datetime is a date
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """How the function is called: what travels in a message, or what its body receives."""
+    """How the function is called: what travels in a message, or what its body receives.
+
+    What travels is plain JSON, but for values that no hint describes: those stay as they are where a message can
+    carry them (`jobs.pipeline.arguments`).
+    """
 
     args: list[Any]
     kwargs: dict[str, Any]
@@ -41,7 +57,8 @@ class Parameters:
     """The parameters of one function.
 
     Positional-only parameters are asked for by name and passed by position; `*args` is asked for as a JSON list,
-    `**kwargs` as a JSON object.
+    `**kwargs` as a JSON object. Without a hint anything fits: the type of a default proposes how a form asks and rules
+    nothing. A default is no value: where none is given, nobody checks it, and one that is no JSON does not travel.
 
     Args:
         function: the undecorated function of the task.
@@ -67,21 +84,34 @@ class Parameters:
         declared = list(inspect.signature(function).parameters.values())[1 if bound else 0 :]
         self._declared = {parameter.name: parameter for parameter in declared}
         original: dict[str, Any] = {}
-        definitions: dict[str, Any] = {}
+        self._definitions: dict[str, Any] = {}
+        guessed: set[str] = set()
+        #: Parameters that take anything.
+        self._open: set[str] = set()
         # A parameter may be called `copy` or `json`, which a pydantic model cannot; its field has another name.
         self._aliases = {parameter.name: f"p_{number}" for number, parameter in enumerate(declared)}
         for parameter in declared:
             hint, default = _asked(parameter, hints)
             checked = understood(hint)
+            if hint in (Any, list[Any], dict[str, Any]) and hints.get(parameter.name, Any) is Any:
+                self._open.add(parameter.name)
+                if (proposed := _proposed(default)) is not None:
+                    hint = proposed
+                    guessed.add(parameter.name)
             if parameter.name in secrets:
+                self._open.discard(parameter.name)
+                guessed.discard(parameter.name)
                 hint = SecretStr if default is ... else SecretStr | None
                 plain = Annotated[Any, SecretHint(plain=True)]
                 checked = plain if default is ... else plain | None
             original[parameter.name] = hint
-            definitions[self._aliases[parameter.name]] = (checked, _field(parameter.name, default))
-        self._model = self._make(definitions)
+            self._definitions[self._aliases[parameter.name]] = (checked, _field(parameter.name, default))
+        self._model = self._make(self._definitions)
+        #: By the names of those whose defaults do not fit their own hints: a model that does not look at these.
+        self._lenient: dict[frozenset[str], type[BaseModel]] = {}
         self.fields: tuple[Parameter, ...] = tuple(
-            describe(name, original[name], self._model.model_fields[alias]) for name, alias in self._aliases.items()
+            describe(name, original[name], self._model.model_fields[alias], guessed=name in guessed)
+            for name, alias in self._aliases.items()
         )
 
     def _make(self, definitions: dict[str, Any]) -> type[BaseModel]:
@@ -110,15 +140,43 @@ class Parameters:
         Raises:
             InvalidArguments: with one sentence for each parameter that does not fit.
         """
-        checked = self._checked(values)
-        dumped = checked.model_dump(mode="json", by_alias=True)
-        # PostgreSQL keeps no NUL in text or JSON, and nobody means one.
-        if nul := [name for name, value in dumped.items() if _has_nul(value)]:
-            raise InvalidArguments(dict.fromkeys(nul, NUL))
+        checked, unfit = self._checked(values)
         typed = {name: getattr(checked, alias) for name, alias in self._aliases.items()}
+        # A default that nobody gave is the function's own, also where it is an object that only it knows.
+        own = unfit | {name for name in self._open if name not in values}
+        typed |= {name: self._default_of(name) for name in own}
+        left = unfit | {name for name in own if not is_json(typed[name])}
+        sent = self._sent(checked, typed, left)
+        # PostgreSQL keeps no NUL in text or JSON, and nobody means one.
+        if nul := [name for name, value in sent.items() if _has_nul(value)]:
+            raise InvalidArguments(dict.fromkeys(nul, NUL))
         if self._also is not None:
-            self._also(**typed)
-        return self._call(dumped), typed
+            self._ask_the_job(self._also, typed)
+        return self._call(sent), typed
+
+    def _sent(self, checked: BaseModel, typed: Mapping[str, Any], left: Collection[str]) -> dict[str, Any]:
+        """What travels, by parameter name, without what is `left` to the function; raises InvalidArguments."""
+        aside = self._open | set(left)
+        try:
+            hidden = {self._aliases[name] for name in aside}
+            sent = checked.model_dump(mode="json", by_alias=True, exclude=hidden)
+        except (ValueError, RecursionError):  # bytes that are no text, or a value nested too deeply
+            sent = {}
+            for name in self._aliases.keys() - aside:
+                try:
+                    sent |= checked.model_dump(mode="json", by_alias=True, include={self._aliases[name]})
+                except (ValueError, RecursionError):
+                    sent[name] = _carried(name, typed[name])
+        return sent | {name: _carried(name, typed[name]) for name in self._open - set(left)}
+
+    def _ask_the_job(self, check: Callable[..., None], typed: Mapping[str, Any]) -> None:
+        try:
+            check(**typed)
+        except (InvalidArguments, DatabaseError):
+            raise
+        except Exception as error:  # whatever the author's function raises, the page and the other runs must stand
+            logger.exception("The check of %s could not be made", self.name)
+            raise InvalidArguments({"": f"The job's own check could not be made: {type(error).__name__}."}) from error
 
     def to_json(self, values: Mapping[str, Any]) -> Call:
         """What travels: the first half of `check`."""
@@ -163,29 +221,79 @@ class Parameters:
                 found += value if isinstance(value, list) else [value]
         return found
 
-    def _checked(self, values: Mapping[str, Any]) -> BaseModel:
+    def _checked(self, values: Mapping[str, Any]) -> tuple[BaseModel, frozenset[str]]:
+        """The checked values, and which parameters have a default that does not fit their own hint."""
         try:
-            return self._model.model_validate(dict(values))
+            return self._model.model_validate(dict(values)), frozenset()
         except ValidationError as error:
-            raise InvalidArguments(_sentences(error, self._aliases)) from None
+            wrong = self._sentences(error)
+        except RecursionError:
+            raise InvalidArguments({"": TOO_DEEP}) from None
+        unfit = frozenset(n for n in wrong if n in self._aliases and n not in values and self._default_of(n) is not ...)
+        if not unfit or wrong.keys() - unfit:
+            raise InvalidArguments({name: sentence for name, sentence in wrong.items() if name not in unfit} or wrong)
+        return self._without_defaults_of(unfit).model_validate(dict(values)), unfit
+
+    def _without_defaults_of(self, unfit: frozenset[str]) -> type[BaseModel]:
+        if unfit not in self._lenient:
+            definitions = dict(self._definitions)
+            for name in unfit:
+                hint, _ = definitions[self._aliases[name]]
+                field = Field(default=self._default_of(name), alias=name, validate_default=False)
+                definitions[self._aliases[name]] = (hint, field)
+            self._lenient[unfit] = create_model("Values", __config__=_CONFIG, **definitions)
+        return self._lenient[unfit]
+
+    def _sentences(self, error: ValidationError) -> dict[str, str]:
+        found: dict[str, str] = {}
+        names = {alias: name for name, alias in self._aliases.items()}
+        for item in error.errors():
+            # What was given goes by the parameter's name, a default by that of the field.
+            name, *inside = (str(part) for part in item["loc"]) if item["loc"] else ("",)
+            sentence = refusal(item)
+            numbered = [int(part) + 1 for part in inside if part.isdigit()]
+            told = f"Line {numbered[0]}: {sentence}" if numbered else sentence
+            found.setdefault(name if name in self._aliases else names.get(name, name), told)
+        return found
+
+    def _default_of(self, name: str) -> Any:
+        """The function's own default; ... where it has none."""
+        parameter = self._declared[name]
+        match parameter.kind:
+            case inspect.Parameter.VAR_POSITIONAL:
+                return []
+            case inspect.Parameter.VAR_KEYWORD:
+                return {}
+        return ... if parameter.default is parameter.empty else parameter.default
 
     def _call(self, values: Mapping[str, Any]) -> Call:
+        """The call of these values; what is not among them is left to the function's own default."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
+        left = ""
         # What stands before *args can only be reached by position once *args has values.
         spread = any(values.get(n) for n, p in self._declared.items() if p.kind is p.VAR_POSITIONAL)
         for name, parameter in self._declared.items():
+            by_position = parameter.kind is parameter.POSITIONAL_ONLY or (
+                spread and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            )
+            if name not in values:
+                left = left or (name if by_position else "")
+                continue
             match parameter.kind:
-                case inspect.Parameter.POSITIONAL_ONLY:
-                    args.append(values[name])
-                case inspect.Parameter.VAR_POSITIONAL:
-                    args += values[name]
                 case inspect.Parameter.VAR_KEYWORD:
                     kwargs |= values[name]
-                case inspect.Parameter.POSITIONAL_OR_KEYWORD if spread:
-                    args.append(values[name])
+                    continue
+                case inspect.Parameter.VAR_POSITIONAL:
+                    more = values[name]
+                case _ if by_position:
+                    more = [values[name]]
                 case _:
                     kwargs[name] = values[name]
+                    continue
+            if left and more:
+                raise InvalidArguments({left: "Enter a value: what comes after it has one."})
+            args += more
         return Call(args, kwargs)
 
 
@@ -207,29 +315,45 @@ def _asked(parameter: inspect.Parameter, hints: Mapping[str, Any]) -> tuple[Any,
         return list[hint], []  # type: ignore[valid-type]
     if parameter.kind is parameter.VAR_KEYWORD:
         return dict[str, hint], {}  # type: ignore[valid-type]
-    if hint is Any and default is not ... and isinstance(default, (bool, int, float, str)):
-        # No hint, but the default tells; a text may replace a number, so the default's type is only a proposal.
-        hint = type(default)
     return hint, default
+
+
+def _proposed(default: Any) -> type | None:
+    """What a default without a hint proposes that a form asks for."""
+    return type(default) if type(default) in (bool, int, float, str) else None
 
 
 def _field(name: str, default: Any) -> Any:
     return Field(alias=name) if default is ... else Field(default=default, alias=name)
 
 
+def _carried(name: str, value: Any) -> Any:
+    """The value as it travels: itself where a message can carry it; raises InvalidArguments."""
+    if all(isinstance(item, _CARRIED) for item in _leaves(value)):
+        return value
+    try:
+        return to_jsonable_python(value)
+    except (ValueError, RecursionError):
+        raise InvalidArguments({name: UNSENDABLE}) from None
+
+
+def is_json(value: Any) -> bool:
+    """Whether the value comes back from JSON as it was."""
+    return all(item is None or type(item) in (bool, int, float, str) for item in _leaves(value))
+
+
 def _has_nul(value: Any) -> bool:
-    if isinstance(value, str):
-        return "\x00" in value
-    if isinstance(value, dict):
-        return any(_has_nul(k) or _has_nul(v) for k, v in value.items())
-    return isinstance(value, list) and any(_has_nul(item) for item in value)
+    return any(isinstance(item, str) and "\x00" in item for item in _leaves(value))
 
 
-def _sentences(error: ValidationError, aliases: Mapping[str, str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for item in error.errors():
-        name, *inside = (str(part) for part in item["loc"]) if item["loc"] else ("",)
-        sentence = refusal(item)
-        numbered = [int(part) + 1 for part in inside if part.isdigit()]
-        found.setdefault(name, f"Line {numbered[0]}: {sentence}" if numbered else sentence)
-    return found
+def _leaves(value: Any) -> Iterable[Any]:
+    """All that is no list and no dict, keys included; however deep it lies."""
+    todo = [value]
+    while todo:
+        item = todo.pop()
+        if type(item) is dict:
+            todo += [*item, *item.values()]
+        elif type(item) is list:
+            todo += item
+        else:
+            yield item

@@ -22,21 +22,28 @@ _PORTION = 20
 _PATIENCE = 5.0
 
 # An entry is either here or in its queue, however many people press at once. Redis may refuse the write, so it comes
-# first. The place tells that the entry is still here: another press may have been faster.
+# first. The place tells that the entry is still here: another press may have been faster. What names a key that is no
+# list stays, and keeps no other from its queue.
 _MOVE = """
-local moved = 0
+local moved, stuck = 0, 0
 for number, entry in ipairs(ARGV) do
   if number % 2 == 1 and redis.call('LPOS', KEYS[1], entry, 'RANK', -1) then
     local target = KEYS[(number + 3) / 2]
     if target ~= '' then
       local added = redis.pcall('LPUSH', target, ARGV[number + 1])
-      if type(added) == 'table' and added['err'] then return {moved, added['err']} end
+      if type(added) == 'table' and added['err'] then
+        if string.sub(added['err'], 1, 9) ~= 'WRONGTYPE' then return {moved, added['err'], stuck} end
+        stuck = stuck + 1
+        target = nil
+      end
     end
-    redis.call('LREM', KEYS[1], -1, entry)
-    moved = moved + 1
+    if target then
+      redis.call('LREM', KEYS[1], -1, entry)
+      moved = moved + 1
+    end
   end
 end
-return {moved, ''}
+return {moved, '', stuck}
 """
 
 
@@ -146,8 +153,8 @@ def _move(meant: Meant, target_of: Callable[[SetAside], str | None]) -> Moved:
             going = [(one, target) for one in meant_here if (target := target_of(one)) is not None]
             stuck += len(meant_here) - len(going)
             last -= len(there) - len(going)
-            count, refused = _run(client, going) if going else (0, "")
-            moved += count
+            count, refused, stayed = _run(client, going) if going else (0, "", 0)
+            moved, stuck, last = moved + count, stuck + stayed, last - stayed
             if refused or len(there) < _PORTION:
                 return Moved(moved, stuck, refused=refused)
             if time.monotonic() > ends:
@@ -158,11 +165,11 @@ def _move(meant: Meant, target_of: Callable[[SetAside], str | None]) -> Moved:
         return Moved(moved, stuck, answered=False)
 
 
-def _run(client: Redis, going: Sequence[tuple[SetAside, str]]) -> tuple[int, str]:
+def _run(client: Redis, going: Sequence[tuple[SetAside, str]]) -> tuple[int, str, int]:
     keys = [QUARANTINE_KEY, *(target for _, target in going)]
     texts = [part for one, _ in going for part in (one.entry, one.text)]
-    count, refused = undecoded(client, "EVAL", _MOVE, len(keys), *keys, *texts)
-    return int(count), bytes(refused).decode(errors="replace")
+    count, refused, stayed = undecoded(client, "EVAL", _MOVE, len(keys), *keys, *texts)
+    return int(count), bytes(refused).decode(errors="replace"), int(stayed)
 
 
 def _portion(client: Redis, last: int) -> list[SetAside]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, tzinfo
 from typing import Any
@@ -17,6 +18,8 @@ from .run_counts import run_counts
 from .run_query import Place, RunQuery
 from .run_slices import run_slice
 from .verbs import EXPORT_RUNS, require
+
+logger = logging.getLogger(__name__)
 
 MOST_ROWS = 100_000
 _BATCH = 1_000
@@ -78,7 +81,12 @@ def _lines(query: RunQuery, zone: tzinfo) -> Iterator[str]:
     while left > 0:
         runs, place = _batch(query, place, min(_BATCH, left))
         for run in runs:
-            yield writer.writerow(_cells(run, zone))
+            try:
+                cells = _cells(run, zone)
+            except Exception as error:
+                logger.exception("Run %s could not be exported", run.task_id)
+                cells = (_text(run.task_id), run.state, f"could not be written: {type(error).__name__}")
+            yield writer.writerow(cells)
         left -= len(runs)
         if place is None:
             return

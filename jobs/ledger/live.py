@@ -11,6 +11,11 @@ from jobs.fleet.breaker import ask
 from jobs.models import Run, RunLog
 from jobs.pipeline.told import Told, read_told
 
+#: What of a progress is text.
+_TEXTS = ("noun", "note", "state", "meta")
+#: No count and no moment is larger.
+_LARGEST = 1e15
+
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
@@ -24,30 +29,38 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far it is. `began` and `at` (the last news) are epoch seconds by the worker's clock; total None: unknown."""
+    """How far it is. `began` and `at` (the last news) are epoch seconds by the worker's clock.
 
-    done: int
-    total: int | None
+    Attributes:
+        done: None where the run has set a state by hand whose meta has no number that tells.
+        total: None where it is not known.
+        state: the last state that was set by hand, `PROGRESS` say; `meta` is the text of what it came with.
+    """
+
+    done: float | None
+    total: float | None
     noun: str
     note: str
     began: float
     at: float
+    state: str = ""
+    meta: str = ""
 
     @property
     def share(self) -> float | None:
         """0.0 to 1.0; None where the total is not known."""
-        return min(max(self.done / self.total, 0.0), 1.0) if self.total else None
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total and self.done is not None else None
 
     @property
     def rate(self) -> float | None:
         """How many a second, since it began; None as long as nothing is done."""
         seconds = self.at - self.began
-        return self.done / seconds if self.done > 0 and seconds > 0 else None
+        return self.done / seconds if self.done and self.done > 0 and seconds > 0 else None
 
     @property
     def left(self) -> float | None:
         """Seconds until the total is reached at this rate."""
-        if self.total is None or self.rate is None:
+        if self.total is None or self.done is None or self.rate is None:
             return None
         return max(self.total - self.done, 0) / self.rate
 
@@ -73,17 +86,30 @@ def live_of(run: Run) -> Live:
     if not run.is_active:
         log = RunLog.objects.filter(run_id=run.pk).first()
         lines = json.loads(log.lines) if log else []
-        return Live(True, _progress(run.progress), _lines(lines), log.written if log else 0)
+        return Live(True, progress_of(run.progress), _lines(lines), log.written if log else 0)
     told = ask(lambda client: read_told([run.task_id], client))
     if told is None:
-        return Live(known=False, progress=_progress(run.progress))
+        return Live(known=False, progress=progress_of(run.progress))
     one = told.get(run.task_id, Told())
-    return Live(True, _progress(one.progress or run.progress), _lines(one.lines), one.written)
+    return Live(True, progress_of(one.progress or run.progress), _lines(one.lines), one.written)
 
 
 def _lines(lines: Iterable[Any]) -> tuple[LogLine, ...]:
     return tuple(LogLine(float(at), str(level), int(attempt), str(text)) for at, level, attempt, text in lines)
 
 
-def _progress(values: Mapping[str, Any] | None) -> Progress | None:
-    return Progress(**values) if values else None
+def progress_of(values: Any) -> Progress | None:
+    """The progress as a worker has told it; None where it told none, or something that is none."""
+    if not isinstance(values, Mapping):
+        return None
+    at, texts = _number(values.get("at")), {name: str(values.get(name) or "") for name in _TEXTS}
+    if at is None:
+        return None
+    began = _number(values.get("began"))
+    return Progress(
+        _number(values.get("done")), _number(values.get("total")), began=at if began is None else began, at=at, **texts
+    )
+
+
+def _number(value: Any) -> float | None:
+    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST else None

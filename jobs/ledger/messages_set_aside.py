@@ -60,7 +60,9 @@ def _settle(verb: Verb, move: Callable[[Meant], Moved], meant: Meant, actor: Act
         why = "Redis is full. Raise its maxmemory, or discard what nobody needs" if full else moved.refused[:200]
         raise MessagesStayed(f"Nothing was done: {why}.")
     if moved.stuck:
-        raise MessagesStayed("Nothing was put back: what is kept of it is not whole. It can only be discarded.")
+        raise MessagesStayed(
+            "Nothing was put back: what is kept of it is not whole, or names no queue. It can only be discarded."
+        )
     raise MessagesGone("Nothing was done: what you saw is not set aside any more. Somebody was faster.")
 
 
@@ -91,5 +93,5 @@ def _rest(moved: Moved) -> str:
     if moved.further:
         return "That took long, so the rest is still here: press once more."
     if moved.stuck:
-        return f"{moved.stuck:,} are not kept whole and can only be discarded."
+        return f"{moved.stuck:,} are not kept whole, or name no queue, and can only be discarded."
     return ""

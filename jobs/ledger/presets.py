@@ -8,6 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from jobs.catalog.parameters import is_json
 from jobs.catalog.registry import Job
 from jobs.errors import InvalidArguments, JobsError, UnknownJob
 from jobs.models import Preset
@@ -52,6 +53,8 @@ def save_preset(job: Job, name: str, arguments: Mapping[str, Any], *, actor: Act
         # Everybody who may run the job reads presets, and pages hide what sounds like a secret.
         if name not in secrets and redact({name: value}) == {name: value}
     }
+    if odd := [name for name, value in values.items() if not is_json(value)]:
+        raise InvalidArguments(dict.fromkeys(odd, "A preset cannot keep this value; change it, or clear the field."))
     kept = {"values": values, "owner_id": actor.id, "owner_label": actor.label, "created_at": timezone.now()}
     try:
         return _keep(job, name, kept, actor, replace)

@@ -197,8 +197,8 @@ def prepare_retry(
 
 def _as_it_was(run: Run, job: Job, actor: Actor, wish: Wish) -> Prepared:
     """The very text of the arguments; that it still fits is checked here, so that the worker need not refuse it."""
-    args, kwargs = decode(run.arguments)
     try:
+        args, kwargs = decode(run.arguments)
         values = job.parameters.bind(args, kwargs) if job.parameters else kwargs
         prepared = prepare(job, values, actor, Source.RETRY, wish, args)
     except InvalidArguments as error:

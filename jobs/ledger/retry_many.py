@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, OperationalError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
@@ -21,6 +22,8 @@ from .batches import batch_of_retry, of_batch
 from .retry import RetryRefused, prepare_retry, retry_run, secrets_of, subject_of
 from .start import Wish, details_of, keep
 from .verbs import RETRY_RUN, START_RUN, require
+
+logger = logging.getLogger(__name__)
 
 #: Runs that one transaction locks: others wait for it no longer than for a batch of facts.
 PORTION = 100
@@ -36,6 +39,10 @@ UNFIT = "its values do not fit the job any more"
 NEVER = "the job says that it must not be retried"
 RETRIED = "being retried already"
 PRUNED = "pruned since"
+#: Whatever else one of them meets; the others go on.
+STUMBLED = "it could not be started ({})"
+#: So many of those that are left out for one reason are named.
+NAMED = 5
 
 
 def usual_pace(count: int) -> int:
@@ -73,11 +80,19 @@ class RetriedMany:
     Attributes:
         started: new runs; `earlier` were started by this same form before.
         left_out: how many were not retried, by the reason in words.
+        named: the short ids of the first of them, by the same reasons.
     """
 
     started: int = 0
     earlier: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    named: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def leave_out(self, run: Run, reason: str) -> None:
+        """Count and name it."""
+        self.left_out[reason] += 1
+        if len(self.named[reason]) < NAMED:
+            self.named[reason].append(run.short_id)
 
 
 def retry_many(
@@ -100,11 +115,19 @@ def retry_many(
         portion = runs[at : at + PORTION]
         try:
             _add(done, _retry_portion(portion, job, actor, wish, batch_id, starts))
-        except IntegrityError:
-            # Somebody started one of them past our locks: the others must not suffer for it.
+        except OperationalError:  # the database is away: nothing of the rest can be started either
+            raise
+        except Exception:  # one of them slipped past our locks, or is odd: the others must not suffer for it
+            logger.info("A portion of %s runs is retried one by one", len(portion), exc_info=True)
             _add(done, _one_by_one(portion, job, actor, wish, batch_id, starts))
     if done.started or not done.earlier:
-        details = {"runs": done.started, "left_out": dict(done.left_out), "batch": batch_id, "pace": pace}
+        details = {
+            "runs": done.started,
+            "left_out": dict(done.left_out),
+            "named": dict(done.named),
+            "batch": batch_id,
+            "pace": pace,
+        }
         record(RETRY_RUN.name, actor, subject, reason=wish.reason, details=details)
     return done
 
@@ -124,7 +147,8 @@ def _retry_portion(
     runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str, starts: _Pace
 ) -> RetriedMany:
     done, prepared, events = RetriedMany(), [], []
-    keys = [run.pk for run in runs]
+    given = {run.pk: run for run in runs}
+    keys = list(given)
     with transaction.atomic():
         locked = {run.pk: run for run in Run.objects.select_for_update().filter(pk__in=keys).order_by("pk")}
         nonces = Run.objects.filter(nonce__in=[_nonce(batch_id, key) for key in keys])
@@ -137,13 +161,19 @@ def _retry_portion(
                 continue
             reason = PRUNED if run is None else RETRIED if key in live else left_out(run, job)
             if run is None or reason:
-                done.left_out[reason] += 1
+                done.leave_out(run or given[key], reason)
                 continue
             own = replace(wish, nonce=_nonce(batch_id, key), not_before=starts.next())
             try:
                 one = prepare_retry(run, job, actor, own, None)
             except RetryRefused:
-                done.left_out[UNFIT] += 1
+                done.leave_out(run, UNFIT)
+                continue
+            except DatabaseError:
+                raise
+            except Exception as error:
+                logger.exception("Run %s could not be retried", run.task_id)
+                done.leave_out(run, STUMBLED.format(type(error).__name__))
                 continue
             prepared.append(one)
             events.append(_event(run, job, one.run, actor, own, batch_id))
@@ -157,14 +187,21 @@ def _retry_portion(
 def _one_by_one(runs: Sequence[Run], job: Job, actor: Actor, wish: Wish, batch_id: str, starts: _Pace) -> RetriedMany:
     done = RetriedMany()
     for run in runs:
-        if reason := left_out(run, job):
-            done.left_out[reason] += 1
-            continue
         try:
+            if reason := left_out(run, job):
+                done.leave_out(run, reason)
+                continue
             own = replace(wish, nonce=_nonce(batch_id, run.pk), not_before=starts.next())
             started = retry_run(run, actor=actor, wish=own)
+        except RetryRefused as error:
+            done.leave_out(run, RETRIED if error.by else UNFIT)
         except JobsError:
-            done.left_out[RETRIED] += 1
+            done.leave_out(run, UNFIT)
+        except OperationalError:
+            raise
+        except Exception as error:
+            logger.exception("Run %s could not be retried", run.task_id)
+            done.leave_out(run, STUMBLED.format(type(error).__name__))
         else:
             done.started += started.created
             done.earlier += not started.created
@@ -175,6 +212,8 @@ def _add(done: RetriedMany, more: RetriedMany) -> None:
     done.started += more.started
     done.earlier += more.earlier
     done.left_out += more.left_out
+    for reason, names in more.named.items():
+        done.named[reason] = [*done.named[reason], *names][:NAMED]
 
 
 def _nonce(batch_id: str, key: int) -> str:

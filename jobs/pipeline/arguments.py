@@ -11,10 +11,15 @@ from typing import Any
 from kombu.utils import json
 
 from jobs.catalog.secrecy import has_secrets, sealed
+from jobs.errors import InvalidArguments
 
 Arguments = tuple[list[Any], dict[str, Any]]
 #: Longest text kept, in characters; what is longer is marked as not exact.
 MAX_ARGUMENTS = 256_000
+
+
+class UnreadableArguments(InvalidArguments, ValueError):
+    """What is kept as arguments cannot be read."""
 
 
 def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
@@ -42,6 +47,13 @@ def kept_arguments(task_name: str, text: str) -> str:
 
 
 def decode(text: str) -> Arguments:
-    """The `(args, kwargs)` that `encode` was given, with equal values."""
-    args, kwargs = json.loads(text)
+    """The `(args, kwargs)` that `encode` was given, with equal values.
+
+    Raises:
+        UnreadableArguments: no message can carry them either: a tag that kombu does not know, a number that is none.
+    """
+    try:
+        args, kwargs = json.loads(text)
+    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+        raise UnreadableArguments({"": f"The arguments that are kept cannot be read: {error}."}) from error
     return args, kwargs

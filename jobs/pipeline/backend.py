@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from celery import states as celery_states
+from celery._state import get_current_task
 from celery.app.task import Context
 from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerLostError
@@ -27,10 +28,10 @@ from kombu.utils.imports import symbol_by_name
 from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
 from jobs.fleet.headers import own_headers
 
-from .exceptions import error_words, message_parts, name_error
 from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
-from .live import LiveRun, masked, take
+from .live import LiveRun, masked, record_of, take
+from .progress import set_from_outside, tell_state
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +47,27 @@ EXECUTION = "execution"
 _MAX_MESSAGE = 16_000
 #: By its name, because it imports models, and this module is imported where a Celery application is made.
 _STORED_RESULTS = "django_celery_results.backends.database:DatabaseBackend"
+_DONE = celery_states.SUCCESS
+#: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds.
+_Stored = tuple[Any, Any, int]
 #: Celery marks the rest of a chain as failed; none of it was ever published.
 CHAIN_BROKEN = "not started: an earlier run of its chain failed"
+
+
+class _Celery(threading.local):
+    """Whether Celery reports an outcome in this thread, or somebody's program sets a state by hand."""
+
+    depth = 0
+
+    @property
+    def speaks(self) -> bool:
+        return self.depth > 0
+
+    def __enter__(self) -> None:
+        self.depth += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
 
 
 class RecordingBackend(RedisBackend):
@@ -57,6 +77,7 @@ class RecordingBackend(RedisBackend):
         kwargs["expires"] = kwargs.get("expires") or RESULT_EXPIRES
         super().__init__(*args, **kwargs)
         self._failing = threading.local()
+        self._celery = _Celery()
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """No subscription per publish: `AsyncResult.get()` subscribes when somebody waits, and reads the key first."""
@@ -71,7 +92,8 @@ class RecordingBackend(RedisBackend):
     ) -> None:
         if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
             self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
-        super().mark_as_done(task_id, masked(result), request=request, store_result=store_result, state=state)
+        with self._celery:
+            super().mark_as_done(task_id, masked(result), request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
         self,
@@ -85,25 +107,23 @@ class RecordingBackend(RedisBackend):
     ) -> None:
         if not store_result and not _is_eager(request):
             described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
-            name_error(described, exc, self._description)
+            described.fingerprint = told_fingerprint(exc)
             self._append_only(described, take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
-        self._failing.request = request
+        self._failing.request, self._failing.exception = request, exc
         try:
-            super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+            with self._celery:
+                super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
         finally:
-            self._failing.request = None
+            self._failing.request = self._failing.exception = None
 
-    def store_result(
-        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
-    ) -> Any:
-        """As Celery does it; what is stored from here on knows the exception itself, and not only its description."""
-        before = getattr(self._failing, "exception", None)
-        self._failing.exception = result if isinstance(result, BaseException) else None
-        try:
-            return super().store_result(task_id, result, state, traceback, request, **kwargs)
-        finally:
-            self._failing.exception = before
+    def mark_as_revoked(self, *args: Any, **kwargs: Any) -> None:
+        with self._celery:
+            super().mark_as_revoked(*args, **kwargs)
+
+    def mark_as_retry(self, *args: Any, **kwargs: Any) -> Any:
+        with self._celery:
+            return super().mark_as_retry(*args, **kwargs)
 
     def prepare_exception(self, exc: Any, serializer: Any = None) -> Any:
         """Celery's description of an error, for its key, for chords and for the fact; without the run's secrets."""
@@ -112,13 +132,11 @@ class RecordingBackend(RedisBackend):
             described["exc_message"] = masked(described["exc_message"])
         return described
 
-    def _description(self, exc: BaseException) -> dict[str, Any]:
-        """The same, whatever results are written in."""
-        return dict(self.prepare_exception(exc, serializer="json"))
-
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
+        if state == celery_states.STARTED and _is_unclaimed(request):
+            return result  # Celery's own word, before the claim: this message may yet be dropped
         result, traceback = _without_secrets(result, state), masked(traceback)
         try:
             value = self.encode(self._meta(task_id, result, state, traceback, request))
@@ -127,30 +145,76 @@ class RecordingBackend(RedisBackend):
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
             result = {"unserialisable": masked(repr(result))[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
+        if request is not None and str(getattr(request, "id", task_id)) != task_id:
+            request = None  # it is of whoever sets another task's state
+        key, status = self.get_key_for_task(task_id), self._stored_status(task_id)
+        expires = self.failure_expires if state == celery_states.FAILURE else self.expires
+        if self._is_set_by_hand(task_id, state):
+            self._store_set(
+                task_id, result, state, traceback, request, None if status == _DONE else (key, value, expires)
+            )
+            return result
         fact = fact_of(task_id, result, state, traceback, request)
         if children := self.current_task_children(request):
             fact.meta["children"] = children[:MAX_CHILDREN]
-        if (exception := getattr(self._failing, "exception", None)) is not None:
-            name_error(fact, exception, self._description)
         failing = getattr(self._failing, "request", None)
+        if isinstance(failing, Context) and failing.id == task_id:
+            fact.fingerprint = told_fingerprint(self._failing.exception)
         if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
             fact.note, fact.parent_id = CHAIN_BROKEN, str(failing.id)
             fact.root_id = str(failing.root_id or failing.id)
-        current = self.ensure(super()._get_task_meta_for, (task_id,))
-        if current["status"] == celery_states.SUCCESS and execution_number(request) is None:
+        if status == _DONE and execution_number(request) is None:
             # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
             self._append_only(fact, take(task_id))
             return result
-        expires = self.failure_expires if state == celery_states.FAILURE else self.expires
-        live = take(task_id) if state != celery_states.STARTED else None
-        self.ensure(self._write, (self.get_key_for_task(task_id), value, expires, fact, live))
+        self.ensure(self._write, (fact, take(task_id), (key, value, expires)))
         return result
 
+    def _stored_status(self, task_id: str) -> str:
+        """The status that Redis has, whatever stands beside it: the meta of a RETRY set by hand is no exception."""
+        payload = self.ensure(self.get, (self.get_key_for_task(task_id),))
+        try:
+            return str(self.decode(payload)["status"]) if payload else celery_states.PENDING
+        except Exception:  # noqa: BLE001 - what cannot be read is replaced, and ends no task
+            return celery_states.PENDING
+
+    def _is_set_by_hand(self, task_id: str, state: str) -> bool:
+        """Whether somebody's program sets the state and Celery does not end the execution.
+
+        Within the body that holds for every state, as what the body returns or raises comes after it.
+        """
+        if self._celery.speaks and (state in celery_states.READY_STATES or state == celery_states.RETRY):
+            return False
+        return state not in celery_states.READY_STATES or record_of(task_id) is not None
+
+    def _store_set(
+        self, task_id: str, result: Any, state: str, traceback: Any, request: Any, stored: _Stored | None
+    ) -> None:
+        """Keep a state that somebody has set by hand for `AsyncResult`, and tell it as the run's progress.
+
+        The task's own goes where its progress goes, in the same journey; of the first one of an observed run the
+        stream is told that it has begun, which nothing else reports before its end.
+        """
+        live, fact = record_of(task_id), None
+        if not isinstance(request, Context):  # called without one, as `backend.store_result` may be
+            request = None if live is None else getattr(get_current_task(), "request", None)
+        if live is None:
+            if not _is_eager(request):
+                fact = Fact(Kind.SET, task_id, time.time(), progress=set_from_outside(state, result))
+        elif not _is_start(state, result):
+            tell_state(live, state, result, began=None if request is None else execution_of(request).started_at)
+            live.left = fact_of(task_id, result, state, traceback, request)
+        if live is not None and not live.begun and request is not None and execution_number(request) is None:
+            live.begun = True
+            fact = describe(Fact(Kind.STARTED, task_id, time.time(), release=settings.RELEASE), request)
+            fact.started_at = fact.started_at or fact.at
+        self.ensure(self._write, (fact, live, stored))
+
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
-        meta: dict[str, Any] = super()._get_task_meta_for(task_id)
-        if meta["status"] != celery_states.PENDING:
-            return meta
+        if payload := self.get(self.get_key_for_task(task_id)):
+            return dict(self.decode_result(payload))
         # Waiting, unknown, or so old that Redis has let it go.
+        meta: dict[str, Any] = {"status": celery_states.PENDING, "result": None}
         try:
             return dict(self._stored._get_task_meta_for(task_id))
         except DatabaseError as error:
@@ -176,30 +240,31 @@ class RecordingBackend(RedisBackend):
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
         meta["task_id"] = task_id
-        if (n := execution_number(request)) is not None:
+        if (n := execution_number(request)) is not None and str(request.id) == task_id:
             meta[EXECUTION] = n
         if "args" in meta and has_secrets(name := meta.get("name") or ""):
             meta["args"], meta["kwargs"] = _hidden(name, meta["args"], meta["kwargs"])
         return meta
 
-    def _write(self, key: Any, value: Any, expires: int, fact: Fact, live: LiveRun | None) -> None:
+    def _write(self, fact: Fact | None, live: LiveRun | None, stored: _Stored | None = None) -> None:
         with self.client.pipeline(transaction=True) as pipe:
-            pipe.set(key, value, ex=expires)
-            pipe.publish(key, value)
+            if stored is not None:
+                key, value, expires = stored
+                pipe.set(key, value, ex=expires)
+                pipe.publish(key, value)
             _queue(pipe, fact, live)
-            pipe.execute()
+            if len(pipe):
+                pipe.execute()
 
     def append_fact(self, fact: Fact) -> None:
         """Report an end for which Celery stores no result; the task's own lines go with it."""
-        self._append_only(fact, take(fact.task_id))
+        live = take(fact.task_id)
+        if fact.state == celery_states.IGNORED and not fact.note and live is not None and live.left is not None:
+            _leave(fact, live.left)
+        self._append_only(fact, live)
 
     def _append_only(self, fact: Fact, live: LiveRun | None) -> None:
-        self.ensure(self._append, (fact, live))
-
-    def _append(self, fact: Fact, live: LiveRun | None) -> None:
-        with self.client.pipeline(transaction=True) as pipe:
-            _queue(pipe, fact, live)
-            pipe.execute()
+        self.ensure(self._write, (fact, live))
 
 
 def _is_eager(request: Any) -> bool:
@@ -207,10 +272,32 @@ def _is_eager(request: Any) -> bool:
     return bool(getattr(request, "is_eager", False))
 
 
-def _queue(pipe: Any, fact: Fact, live: LiveRun | None) -> None:
+def _is_unclaimed(request: Any) -> bool:
+    return execution_number(request) is not None and not execution_of(request).claimed
+
+
+def _is_start(state: str, meta: Any) -> bool:
+    """Whether it is what Celery says of a start (`track_started`), which is no progress."""
+    return state == celery_states.STARTED and isinstance(meta, dict) and meta.keys() == {"pid", "hostname"}
+
+
+def _leave(fact: Fact, left: Fact) -> None:
+    """Of a task that raised `Ignore`: what it had set by hand stays; it is the outcome where it is an end."""
+    if left.state in celery_states.READY_STATES:
+        fact.state = left.state
+    else:
+        fact.left_state = left.state
+    for name in ("result", "traceback", "truncated", "error_type", "error_message"):
+        setattr(fact, name, getattr(left, name))
+
+
+def _queue(pipe: Any, fact: Fact | None, live: LiveRun | None) -> None:
     """The fact, after the last lines of its run: whoever reads the one finds the other."""
     if live is not None:
         live.queue_news(pipe)
+    if fact is None:
+        return
+    if live is not None:
         fact.told = bool(live.written) or live.counter is not None
         fact.progress = live.progress(fact.at)
     append(pipe, fact)
@@ -226,8 +313,10 @@ def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any)
     fact = Fact(kind=Kind.ENDED, task_id=task_id, at=time.time(), state=state, release=settings.RELEASE)
     short = False
     if state in celery_states.EXCEPTION_STATES and isinstance(result, dict):
-        fact.error_type, fact.error_message = error_words(result)
-        parts = message_parts(result)
+        fact.error_type = str(result.get("exc_type", ""))[:255]
+        message = result.get("exc_message", "")
+        parts = [str(part) for part in (message if isinstance(message, (list, tuple)) else [message])]
+        fact.error_message = " ".join(part[:500] for part in parts[:100])[:500]
         if short := len(parts) > 100 or any(len(part) > _MAX_MESSAGE for part in parts):
             # Cut inside, so that what is stored stays the description of an error.
             result = {**result, "exc_message": [cut(part, _MAX_MESSAGE)[0] for part in parts[:10]]}
@@ -291,6 +380,15 @@ def _hidden(task_name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         return None, None
     return declared_secrecy(task_name).replaced(args, kwargs, lambda value: value if value is None else HIDDEN)
+
+
+def told_fingerprint(error: Any) -> str:
+    """What an exception says it is, by its attribute `fingerprint`: failures that say the same are one group."""
+    try:
+        told = getattr(error, "fingerprint", "")
+    except Exception:  # noqa: BLE001 - a property of somebody's exception must not hide the failure itself
+        return ""
+    return str(masked(told))[:200] if isinstance(told, str) else ""
 
 
 def _text(value: Any) -> str:

@@ -38,6 +38,8 @@ class Kind(StrEnum):
     STARTED = "started"
     #: An attempt ended, well or badly, or asked for its automatic retry.
     ENDED = "ended"
+    #: Somebody else than the execution itself set a state by hand that ends nothing: `progress` has it.
+    SET = "set"
     #: Code saved a group's result (`GroupResult.save()`); `task_id` is the group's id, `result` its tuple as JSON.
     GROUP = "group"
 
@@ -53,6 +55,8 @@ class Fact:
     task: str = ""
     #: Celery's state: SUCCESS, FAILURE, RETRY, REVOKED, …
     state: str = ""
+    #: Of a task that raised `Ignore`: the state that it had set by hand and that its stored result keeps.
+    left_state: str = ""
     #: True where Celery announced the state without the worker's own word.
     provisional: bool = False
     guaranteed: bool = False

@@ -24,7 +24,7 @@ from redis import Redis
 
 from jobs.fleet.broker import RedisError, connect
 
-from .facts import execution_number
+from .facts import Fact, execution_number
 from .masking import spellings, without
 from .told import EXPIRES, MAX_CHARS, MAX_LINE, MAX_LINES, Line, log_key, progress_key
 
@@ -32,21 +32,30 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two journeys to Redis; with the page's own poll a line is seen within a second.
 FLUSH_EVERY = 0.3
+#: What of a progress people have written.
+_TEXTS = ("noun", "note", "state", "meta")
 
 
 @dataclass(slots=True)
 class Counter:
-    """How far a run is; the loop sets `done`, the flusher reads it."""
+    """How far a run is; the loop sets `done`, the flusher reads it.
 
-    total: int | None
+    Attributes:
+        done: None where only a state was set by hand, and its meta has no number that tells.
+        state: the last state that was set by hand, with the text of its `meta`.
+    """
+
+    total: float | None
     noun: str
     began: float
-    done: int = 0
+    done: float | None = 0
     note: str = ""
+    state: str = ""
+    meta: str = ""
 
     def values(self, at: float) -> dict[str, Any]:
         """What Redis and the final fact carry."""
-        return {
+        values = {
             "done": self.done,
             "total": self.total,
             "noun": self.noun,
@@ -54,6 +63,11 @@ class Counter:
             "began": self.began,
             "at": at,
         }
+        return {**values, "state": self.state, "meta": self.meta} if self.state else values
+
+    def shown(self) -> tuple[Any, ...]:
+        """What makes it different from what was sent before."""
+        return self.done, self.total, self.noun, self.note, self.state, self.meta
 
 
 class LiveRun:
@@ -65,8 +79,10 @@ class LiveRun:
         "_sizes",
         "_watched",
         "attempt",
+        "begun",
         "closed",
         "counter",
+        "left",
         "lines",
         "secrets",
         "task_id",
@@ -78,6 +94,10 @@ class LiveRun:
         self.lines: deque[Line] = deque(maxlen=MAX_LINES)
         self.written = 0
         self.counter: Counter | None = None
+        #: The outcome that the task itself has set by hand last: it stays should the task raise `Ignore`.
+        self.left: Fact | None = None
+        #: The stream has been told that it has begun.
+        self.begun = False
         self.secrets: tuple[str, ...] = ()
         self.closed = False
         self._lock = threading.Lock()
@@ -112,7 +132,7 @@ class LiveRun:
         if (counter := self.counter) is None:
             return None
         told = counter.values(at)
-        return told | {name: without(self.secrets, told[name]) for name in ("noun", "note")}
+        return told | {name: without(self.secrets, told[name]) for name in _TEXTS if name in told}
 
     def queue_news(self, pipe: Any) -> None:
         """Put the commands for what is new since the last time on a pipeline; nothing when there is nothing."""
@@ -121,7 +141,7 @@ class LiveRun:
             while self.lines:
                 fresh.append(self.lines.popleft())
             written, counter = self.written, self.counter
-            progress = None if counter is None else (counter.done, counter.total, counter.noun, counter.note)
+            progress = None if counter is None else counter.shown()
             if fresh:
                 self._queue_lines(pipe, fresh, written)
             key = progress_key(self.task_id)
@@ -272,10 +292,16 @@ def _close(task: Any = None, **_: Any) -> None:
         run.closed = True
 
 
+def record_of(task_id: str | None) -> LiveRun | None:
+    """The record of that run, where this thread is inside its body; else None."""
+    run = current.run
+    return run if run is not None and run.task_id == task_id else None
+
+
 def take(task_id: str | None) -> LiveRun | None:
     """The record of the run that ends in this thread, which from now on tells nothing more; None for another's end."""
-    run = current.run
-    if run is None or run.task_id != task_id:
+    run = record_of(task_id)
+    if run is None:
         return None
     current.run = None
     _flusher.discard(run)

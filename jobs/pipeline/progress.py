@@ -1,16 +1,39 @@
-"""`progress(rows)` and `set_progress(…)`: how far a run is, for the people who look at its page."""
+"""How far a run is, for the people who look at its page: `progress(rows)`, `set_progress(…)`, and Celery's own way.
+
+A state that a task sets by hand (`self.update_state(state="PROGRESS", meta={"current": 5, "total": 10})`) is read as a
+progress: with a bar where its numbers are evident, else as the state and the text of its meta.
+"""
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterable, Iterator, Sized
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from itertools import islice
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 
-from .live import Counter, current
+from jobs.catalog.hints import SECRET_PREFIX
+from jobs.catalog.secrecy import HIDDEN, sounds_secret, without_passwords
+
+from .facts import cut
+from .live import Counter, LiveRun, current
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+#: What people call these numbers in a `meta`, in small letters.
+_DONE = ("current", "done", "completed", "processed")
+_TOTAL = "total"
+_PERCENT = ("percent", "percentage", "progress")
+PERCENT = "%"
+#: Longest text of a meta and longest state that is kept for the page, in characters.
+_MAX_META = 1000
+_MAX_STATE = 50
+#: How much of a meta is looked at: so many entries of each list or mapping, and so deep.
+_MAX_ENTRIES = 50
+_MAX_DEPTH = 4
 
 
 def progress(rows: Iterable[T], *, total: int | None = None, noun: str = "rows") -> Iterator[T]:
@@ -66,3 +89,72 @@ def _count(total: int | None, noun: str) -> Counter:
         run.counter = counter
         run.watch()
     return counter
+
+
+def tell_state(run: LiveRun, state: Any, meta: Any, *, began: float | None) -> None:
+    """Tell a state that the run itself has set by hand; numbers that it does not give stay as they were."""
+    now = time.time()
+    if run.counter is None:
+        run.counter = Counter(total=None, noun="", began=began or now, done=None)
+    for name, value in _read(state, meta).items():
+        setattr(run.counter, name, value)
+
+
+def set_from_outside(state: Any, meta: Any) -> dict[str, Any]:
+    """The progress that a state means which another process has set, as `Counter.values` writes it."""
+    now = time.time()
+    return Counter(**{"total": None, "noun": "", "began": now, "done": None, **_read(state, meta)}).values(now)
+
+
+def _read(state: Any, meta: Any) -> dict[str, Any]:
+    """What a state and its meta say, as attributes of `Counter`."""
+    told: dict[str, Any] = {"state": str(state)[:_MAX_STATE], "meta": ""}
+    try:
+        text = "" if meta is None else _entries(meta) if isinstance(meta, Mapping) else _said("", meta)
+        told["meta"] = cut(" ".join(text.split()), _MAX_META)[0]
+        if isinstance(meta, Mapping):
+            told |= _numbers({str(name).lower(): value for name, value in islice(meta.items(), _MAX_ENTRIES)})
+    except Exception as error:  # noqa: BLE001 - objects of somebody's own; that they cannot be shown stops no task
+        logger.info("The meta of state %s cannot be shown (%s).", told["state"], type(error).__name__)
+    return told
+
+
+def _numbers(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of what, where a meta says so beyond doubt; else nothing."""
+    total = _number(meta.get(_TOTAL))
+    done = next((number for name in _DONE if (number := _number(meta.get(name))) is not None), None)
+    if total and done is not None:
+        return {"done": done, "total": total, "noun": ""}
+    percent = next((number for name in _PERCENT if (number := _number(meta.get(name))) is not None), None)
+    # 0.5 may be half of it, and may be half a percent.
+    if percent is None or percent > 100 or (isinstance(percent, float) and 0 < percent <= 1):
+        return {}
+    return {"done": percent, "total": 100, "noun": PERCENT}
+
+
+def _number(value: Any) -> float | None:
+    """A count as people write it: no bool, nothing below zero, neither infinite nor NaN."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return value if 0 <= value < 1e15 else None
+
+
+def _said(name: str, value: Any, depth: int = 0) -> str:
+    """One value of a meta as a page may show it: short, without secrets, whatever somebody has put there."""
+    if value is not None and sounds_secret(name):
+        return HIDDEN
+    if isinstance(value, str):
+        return HIDDEN if value.startswith(SECRET_PREFIX) else without_passwords(value[:_MAX_META])
+    if isinstance(value, (Mapping, list, tuple)):
+        if depth == _MAX_DEPTH:
+            return "…"
+        if isinstance(value, Mapping):
+            return "{" + _entries(value, depth + 1) + "}"
+        return "[" + ", ".join(_said(name, one, depth + 1) for one in value[:_MAX_ENTRIES]) + "]"
+    return str(value)[:_MAX_META]
+
+
+def _entries(values: Mapping[Any, Any], depth: int = 0) -> str:
+    """`current: 5, total: 10, status: reading`."""
+    some = islice(values.items(), _MAX_ENTRIES)
+    return ", ".join(f"{name}: {_said(name, value, depth)}" for name, value in ((str(k)[:100], v) for k, v in some))

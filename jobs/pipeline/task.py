@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 import uuid
 from typing import Any
 
 from celery import Task
 from celery.exceptions import Ignore
-from celery.states import IGNORED, REJECTED
+from celery.states import IGNORED, REJECTED, STARTED
 from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection
@@ -57,6 +58,10 @@ class ConsoleTask(Task):
             claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
             execution.claimed = True
             open_live(request)
+            if self.track_started and not (self.ignore_result or request.ignore_result):
+                # Celery has said so before the claim, when nothing was stored.
+                start = {"pid": os.getpid(), "hostname": request.hostname}
+                self.backend.store_result(task_id, start, STARTED, request=request)
         if self.name.startswith("celery."):
             return
         job = find_job(self.name)

@@ -18,6 +18,7 @@ from celery.exceptions import QueueNotFound
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
+from jobs.errors import InvalidArguments
 from jobs.fleet.broker import list_key, oldest_messages
 from jobs.fleet.headers import ACTOR_HEADER, ACTOR_LABEL_HEADER, ATTEMPT_HEADER, SOURCE_HEADER
 from jobs.ledger.leases import database_now
@@ -93,7 +94,7 @@ class Dispatcher:
             for run in runs:
                 try:
                     self._send(run, producer)
-                except (QueueNotFound, ValueError, TypeError) as error:
+                except (QueueNotFound, InvalidArguments, ValueError, TypeError, RecursionError) as error:
                     # One run that cannot be sent must not hold up the others.
                     logger.error("Run %s cannot be published: %s", run.task_id, error)
                     _look_again_later([run], note=f"cannot be published: {error}"[:255])

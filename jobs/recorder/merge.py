@@ -18,7 +18,7 @@ from jobs.models import Attempt, Run
 from jobs.pipeline.arguments import kept_arguments
 from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
 from jobs.pipeline.facts import Fact, Kind
-from jobs.states import Source, State, rank
+from jobs.states import ACTIVE, Source, State, rank
 
 from .rows import bare
 
@@ -33,6 +33,10 @@ IGNORED = "the task told Celery to ignore it"
 TERMINATED = "ended by force; what it was doing may be half done"
 #: The note of a run of which a restored database does not know what became.
 RESTORED = "database restored"
+#: What Celery says of an execution that is over.
+_ENDS = celery_states.READY_STATES | {celery_states.RETRY, celery_states.IGNORED, celery_states.REJECTED}
+#: What it stores of them.
+_STORED = celery_states.READY_STATES | {celery_states.RETRY}
 _LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE, RESTORED}
 _SOURCES = frozenset(Source)
 #: A run of which nothing is known.
@@ -66,6 +70,10 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
             return Merged(attempt=None if fact.kind is Kind.PUBLISHED else _fenced(run, fact, fact.retries + 1))
         _open_again(run, fact)
     if _never_began(run, fact):
+        return Merged()
+    if fact.kind is Kind.SET:
+        if State(run.state) in ACTIVE:
+            run.progress = fact.progress
         return Merged()
     _fill_in(run, fact)
     if fact.kind is Kind.PUBLISHED:
@@ -107,7 +115,7 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     run.truncated = fact.truncated
     if fact.progress is not None:
         run.progress = fact.progress
-    counts = not provisional and state is not State.LOST and fact.state in celery_states.ALL_STATES
+    counts = not provisional and state is not State.LOST and bool(fact.left_state or fact.state in _STORED)
     return Merged(attempt=_attempt(run, fact, n, state), counts=counts)
 
 
@@ -197,8 +205,8 @@ def _number(run: Run, fact: Fact) -> int:
 
 
 def _state(fact: Fact) -> State:
-    if fact.kind is Kind.STARTED:
-        return State.RUNNING
+    if fact.kind is Kind.STARTED or fact.state not in _ENDS:
+        return State.RUNNING  # what a release before this one told as an end, too: a state that was set by hand
     if fact.state == celery_states.SUCCESS:
         return State.SUCCEEDED
     if fact.state == celery_states.RETRY:

@@ -34,6 +34,8 @@ LOGS = Table(RunLog)
 #: Every list is sorted by it, so that writing it touches every index.
 _PLACE = RUNS.names.index("accepted_at")
 _ENDS = {State.SUCCEEDED, State.FAILED, State.LOST}
+#: They make no run: a state may be set of any id, before the task is published, too.
+_OF_NO_RUN = {Kind.GROUP, Kind.SET}
 
 
 class _Overtaken(Exception):
@@ -120,7 +122,7 @@ def _expect(batch: _Batch, facts: Sequence[Fact]) -> None:
     A fact with the console's header whose row is missing belongs to a restored or foreign database: it is dropped.
     """
     for fact in facts:
-        if fact.task_id in batch.known or fact.kind is Kind.GROUP:
+        if fact.task_id in batch.known or fact.kind in _OF_NO_RUN:
             continue
         if fact.guaranteed:
             logger.error("A fact of run %s, which this database does not know, is dropped.", fact.task_id)

@@ -59,8 +59,9 @@ def missed(schedules: Iterable[Stored], now: datetime) -> list[Missed]:
         plan, row = _plan(stored), stored.row
         if plan is None:
             continue
-        known = [moment for moment in (aware(row.last_run_at), aware(row.date_changed)) if moment is not None]
-        since = max([now - DAY, *known])
+        ran, changed = aware(row.last_run_at), aware(row.date_changed)
+        # A last run that lies in the future was written by a clock that was ahead, and tells nothing.
+        since = max(now - DAY, changed or now - DAY, ran if ran is not None and ran <= now else now - DAY)
         due = plan.latest(now - GRACE, since=since) if since < now - GRACE else None
         if due is not None:
             found.append(Missed(stored, due))

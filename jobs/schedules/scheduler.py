@@ -6,7 +6,7 @@ import logging
 import os
 import socket
 import uuid
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
@@ -62,6 +62,10 @@ class ConsoleEntry(ModelEntry):
             self.switch_off()
         if not self.model.enabled:
             return schedstate(False, NEVER)
+        if self.last_run_at > (now := timezone.now()):
+            # Written by a clock that was ahead: nothing would fire until then, though the list foretells it.
+            self.last_run_at = self.model.last_run_at = now
+            self.save()
         return self.schedule.is_due(self.last_run_at)
 
     def __next__(self) -> ConsoleEntry:
@@ -93,6 +97,7 @@ class ConsoleScheduler(DatabaseScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        self._ticked_at = timezone.now()
         super().__init__(*args, **kwargs)
 
     @property
@@ -109,6 +114,8 @@ class ConsoleScheduler(DatabaseScheduler):
                 entries[stored.row.name] = self.Entry(stored.row, app=self.app, stored=stored)
             except JobsError as error:
                 logger.error("Schedule %s is broken and will not run: %s", stored.row.name, error)
+            except Exception:  # whatever one row holds, the others fire
+                logger.exception("Schedule %s cannot be read and will not run", stored.row.name)
         return entries
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
@@ -121,6 +128,10 @@ class ConsoleScheduler(DatabaseScheduler):
             logger.warning("Beat: the database did not answer (%s).", error)
             connection.close()
             return RENEW_EVERY
+        before, self._ticked_at = self._ticked_at, timezone.now()
+        if self._ticked_at < before:
+            # The clock was set back: the heap would wait for the hours that it holds. Everything is read anew.
+            self._last_full_sync = datetime.min
         return min(float(super().tick(*args, **kwargs)), RENEW_EVERY)
 
     def apply_async(self, entry: ConsoleEntry, producer: Any = None, advance: bool = True, **kwargs: Any) -> Any:
@@ -149,6 +160,8 @@ class ConsoleScheduler(DatabaseScheduler):
             model.last_run_at, model.total_run_count = last_run_at, model.total_run_count - 1
             self._dirty.discard(model.name)
             self._heap = None
+        except Exception:  # whatever its job or its row raises: the others fire, and so does its own next moment
+            logger.exception("Schedule %s, due %s, was not run", model.name, now)
         finally:
             self._tasks_since_sync += 1
             if self.should_sync():

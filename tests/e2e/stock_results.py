@@ -13,6 +13,7 @@ from celery import Celery, group
 from django.conf import settings
 
 TASKS = "tests.tasks_observed."
+FAILED = {"exc_type": "ValueError", "exc_message": ["by hand"], "exc_module": "builtins"}
 
 
 def make_app() -> Celery:
@@ -43,11 +44,12 @@ def publish(app: Any) -> dict[str, str]:
         "parent": send("publish_two", "x"),
         "expired": send("succeed", 1, expires=past),
         "periodic": send("succeed", headers={"periodic_task_name": "nightly", "meta": {"who": "ana"}}),
+        "told": send("tell_states", [["PROGRESS", {"current": 1, "total": 2}]]),
+        "told, failed": send("tell_states", [["half way", None]], "fail"),
+        "handed over": send("tell_states", [["handed over", {"to": "the bank"}]], "ignore"),
+        "failed by hand": send("tell_states", [["FAILURE", FAILED]], "ignore"),
         "member": members.results[0].id,
         "group": members.id,
-        "no pickle": send("call_out", 404, "gone"),
-        "parent pickles": send("call_out", 503, "gone"),
-        "no pickle, gave up": send("call_out_again", 429),
     }
 
 

@@ -13,6 +13,7 @@ from celery import chord, current_app, group
 from celery.result import AsyncResult, GroupResult
 from django_celery_results.models import TaskResult
 
+from jobs.ledger.live import live_of
 from jobs.models import Run
 from jobs.pipeline.facts import MAX_TRACEBACK
 from jobs.states import State
@@ -137,6 +138,26 @@ def test_limits_are_told_as_failures(stack: Stack, tmp_path: Path) -> None:
     softly, hard = tasks.overstep_softly.delay(never), tasks.overstep_hard.delay(never)
     assert (finished(softly.id).state, finished(softly.id).error_type) == (State.FAILED, "SoftTimeLimitExceeded")
     assert (finished(hard.id).state, finished(hard.id).error_type) == (State.FAILED, "TimeLimitExceeded")
+
+
+def test_a_state_set_by_hand_is_progress_and_no_end(stack: Stack, tmp_path: Path) -> None:
+    flag, meta = tmp_path / "go", {"current": 5, "total": 10}
+    result = tasks.tell_states.delay([("PROGRESS", meta)], flag=str(flag))
+    loud = tasks.start_loudly.delay(str(flag))
+    for one in (result, loud):
+        in_state(one.id, State.RUNNING)
+    wait_for(lambda: [str(again(one.id).state) for one in (result, loud)] == ["PROGRESS", "STARTED"], "the states")
+    assert again(result.id).info == meta
+    run = Run.objects.get(task_id=result.id)
+    told = wait_for(lambda: live_of(run).progress, "its progress")
+    assert (told.state, told.done, told.total) == ("PROGRESS", 5, 10)
+    assert not TaskResult.objects.filter(task_id=result.id).exists(), "a row is of what has ended"
+    flag.touch()
+    for one in (result, loud):
+        run = finished(one.id)
+        assert (run.state, run.attempts.count()) == (State.SUCCEEDED, 0)
+    assert (stored(result.id).status, stored(result.id).result) == ("SUCCESS", '"told"')
+    assert again(result.id).get(timeout=5) == "told"
 
 
 def test_revoking_a_running_task_ends_it_as_cancelled(stack: Stack, tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from tests.e2e.stock_results import publish
 
 #: Celery's own call.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
-KINDS = ("success", "failure", "retried", "gave up", "parent", "expired", "periodic", "member", "no pickle",
-         "parent pickles", "no pickle, gave up")  # fmt: skip
+KINDS = ("success", "failure", "retried", "gave up", "parent", "expired", "periodic", "member", "told", "told, failed",
+         "handed over", "failed by hand")  # fmt: skip
 COLUMNS = ("task_name", "periodic_task_name", "task_args", "task_kwargs", "status", "worker", "content_type",
            "content_encoding", "result", "traceback", "meta")  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -40,7 +40,7 @@ def ids(running: Stack) -> Iterator[Both]:
         told = subprocess.run(publisher, cwd=PROJECT, env=env, stdout=subprocess.PIPE, check=True).stdout
         both = publish(current_app), json.loads(told)
         wanted = [one[kind] for one in both for kind in KINDS]
-        done = TaskResult.objects.filter(task_id__in=wanted, status__in=states.READY_STATES)
+        done = TaskResult.objects.filter(task_id__in=wanted, status__in=[*states.READY_STATES, "handed over"])
         wait_for(lambda: done.count() == len(wanted), "all to be recorded", 30)
         wait_for(lambda: GroupResult.objects.filter(group_id=both[0]["group"]).exists(), "the group to be recorded")
         yield both

@@ -178,7 +178,7 @@ def test_a_full_redis_keeps_them_and_lets_them_be_discarded(redis: Redis, olga: 
 def test_a_queue_whose_list_is_something_else_loses_nothing(redis: Redis, olga: Actor) -> None:
     one = set_aside(good())
     redis.set("default", "no list")
-    with pytest.raises(MessagesStayed, match="WRONGTYPE"):
+    with pytest.raises(MessagesStayed, match="names no queue"):
         put_back_messages(Meant(id=one), actor=olga)
     assert redis.llen(QUARANTINE_KEY) == 1
     assert put_messages_back(Meant(id="0" * 40)).count == 0

@@ -139,19 +139,21 @@ def test_schedules_that_are_broken_or_missed_their_moment(redis: Redis, ana: Cli
     row("Ran", crontab=every("*/5"), last_run_at=now)
     row("Off", crontab=every("*/5"), last_run_at=now - timedelta(hours=2), enabled=False)
     new = row("New", crontab=every("*/5"))
+    ahead = row("Of a clock ahead", crontab=every("*/5"), last_run_at=now + timedelta(days=3))
     assert [one for one in facts(ana) if "missed" in one] == [], "nothing is missed that lay before a person's change"
-    PeriodicTask.objects.filter(pk__in=[late.pk, new.pk]).update(date_changed=now - timedelta(hours=3))
+    PeriodicTask.objects.filter(pk__in=[late.pk, new.pk, ahead.pk]).update(date_changed=now - timedelta(hours=3))
     found = page_of(ana).troubles
     assert [one.fact.split(" missed ")[0] for one in found] == [
         "The schedule On Mars will not run.",
         "Every five",
         "New",
+        "Of a clock ahead",
     ]
     assert "There is no zone Mars/Phobos." in found[0].consequence
     assert found[1].ways == ((f"/admin/django_celery_beat/periodictask/{late.pk}/change/", "Open schedule"),)
     coming = page_of(ana).coming
-    assert coming is not None and {one.name for one in coming.lines} == {"Every five", "New", "Ran"}
-    assert coming.words == "864 runs planned"
+    assert coming is not None and {one.name for one in coming.lines} == {"Every five", "New", "Ran", "Of a clock ahead"}
+    assert coming.words == "1,152 runs planned"
 
 
 def test_a_trouble_is_put_aside_for_one_person_alone(redis: Redis, ana: Client) -> None:

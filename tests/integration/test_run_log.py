@@ -48,7 +48,7 @@ def line(text: str, level: str = "INFO", attempt: int = 1, at: float = NOW) -> L
     return LogLine(at, level, attempt, text)
 
 
-def told(done: int = 1204, total: int | None = 3000, **values: Any) -> Progress:
+def told(done: int | None = 1204, total: int | None = 3000, **values: Any) -> Progress:
     now = time.time()
     return Progress(
         **{"done": done, "total": total, "noun": "balances", "note": "", "began": now - 130, "at": now} | values
@@ -274,3 +274,22 @@ def test_a_run_that_ended_shows_its_last_progress(client: Client) -> None:
         "700 of 3,000 rows" in page and "left" not in page.partition("oc-progress__head")[2].partition("</section>")[0]
     )
     assert "oc-f--idle" in page and "10.0 rows/s" in page
+
+
+def test_a_state_set_by_hand_is_shown_as_progress(client: Client, tell: Tell) -> None:
+    """With a bar where its numbers are evident, else as it is; whatever it holds."""
+    run = make(State.RUNNING)
+    tell(progress=told(50, 100, noun="%", state="PROGRESS", meta="progress: 50"))
+    page = read(client, run, "")
+    assert '<b class="oc-progress__done">50 %</b>' in page and 'width="50.00%"' in page
+    assert 'data-state="PROGRESS"' in page and "progress: 50" in page
+    tell(progress=told(None, None, noun="", state="<i>reading</i>", meta="at \ud83d <b>row</b>"))
+    page = read(client, run, "")
+    assert "&lt;i&gt;reading&lt;/i&gt;" in page and "at ? &lt;b&gt;row&lt;/b&gt;" in page and "oc-meter" not in page
+
+
+@pytest.mark.parametrize(
+    "values", [{}, [], "x", {"done": "x"}, {"at": "x"}, {"at": 1e300}, {"at": NOW, "done": {}, "total": [], "noun": 3}]
+)
+def test_what_is_no_progress_shows_none_and_breaks_no_page(client: Client, values: Any) -> None:
+    assert client.get(address(make(progress=values))).status_code == 200

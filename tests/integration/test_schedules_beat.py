@@ -127,6 +127,34 @@ def test_a_late_beat_decides_the_same_minute() -> None:
     assert Run.objects.get().due_at == day + timedelta(hours=4, minutes=30)
 
 
+def test_a_last_run_that_lies_in_the_future_counts_as_now() -> None:
+    """A clock was ahead when it was written down: what the list foretells fires, and what has passed does not."""
+    now = timezone.now()
+    made = aged(row(interval=every(10), last_run_at=now + timedelta(days=3)), minutes=25)
+    entry = ConsoleScheduler(app=current_app).schedule[made.name]
+    due, wait = entry.is_due()
+    assert not due and wait == pytest.approx(300, abs=30), "as the list says"
+
+    with at(now + timedelta(seconds=wait + 60)):
+        # Whichever beat asks: it is written down.
+        beat = ConsoleScheduler(app=current_app)
+        beat.tick()
+    assert Run.objects.get().due_at == made.date_changed + timedelta(minutes=30)
+
+
+def test_a_clock_that_is_set_back_under_a_running_beat_delays_nothing() -> None:
+    now = timezone.now()
+    made = aged(row(interval=every(10)), minutes=25)
+    beat = ConsoleScheduler(app=current_app)
+    with at(now + timedelta(days=3)):
+        beat.tick()
+    Run.objects.get()
+    beat.tick()
+    with at(now + timedelta(minutes=6)):
+        beat.tick()
+    assert Run.objects.order_by("due_at").first().due_at == made.date_changed + timedelta(minutes=30)  # type: ignore[union-attr]
+
+
 def test_firing_moves_neither_the_anchor_nor_what_a_person_changed() -> None:
     made = aged(row(interval=every(10)), minutes=25)
     before = PeriodicTask.objects.get()

@@ -170,11 +170,8 @@ def test_the_command_hides_what_is_there_already(runs: list[Run], capsys: pytest
 class Kept(RecordingBackend):
     """Tells what it would send to Redis."""
 
-    def _write(self, key: Any, value: Any, expires: int, fact: Fact, live: Any) -> None:
-        self.sent = [*getattr(self, "sent", []), value, fact.entry()["f"]]
-
-    def _append(self, fact: Fact, live: Any) -> None:
-        self.sent = [*getattr(self, "sent", []), fact.entry()["f"]]
+    def _write(self, fact: Fact | None, live: Any, stored: Any = None) -> None:
+        self.sent = [*getattr(self, "sent", []), stored, fact and fact.entry()["f"]]
 
 
 @pytest.mark.parametrize("end", ["failure", "retry", "done", "unkept failure", "progress", "odd result", "told group"])

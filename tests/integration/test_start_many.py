@@ -1,7 +1,8 @@
-"""One act on many objects: all or none, one audit event, once."""
+"""One act on many objects: one that does not fit is left out and named, one audit event, once."""
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DataError
 
 from jobs.catalog.registry import Job, find_job
 from jobs.errors import InvalidArguments, NotPermitted
@@ -42,10 +43,36 @@ def test_the_same_form_again_starts_nothing(echo: Job, people: list[User], olga:
     assert AuditEvent.objects.count() == 1
 
 
-def test_one_that_does_not_fit_stops_all(echo: Job, people: list[User], olga: Actor) -> None:
-    with pytest.raises(InvalidArguments):
-        start_many(echo, [*({"person": p.pk} for p in people), {"person": 10**9}], actor=olga, batch_id="b1")
+def test_one_that_does_not_fit_is_left_out_and_named(echo: Job, people: list[User], olga: Actor) -> None:
+    sets = [{"person": 10**9}, *({"person": p.pk} for p in people)]
+    done = start_many(echo, sets, actor=olga, batch_id="b1", names=["gone", *(p.username for p in people)])
+    assert (done.count, done.created, list(done.left_out)) == (30, True, [0])
+    assert "does not exist any more" in done.left_out[0]
+    assert set(RunObject.objects.values_list("key", flat=True)) == {str(p.pk) for p in people}
+    details = AuditEvent.objects.get().details
+    assert (details["runs"], details["left_out"]) == (30, 1) and details["named"][0].startswith("gone: ")
+
+
+def test_what_fits_none_starts_none(echo: Job, people: list[User], olga: Actor) -> None:
+    with pytest.raises(InvalidArguments) as refused:
+        start_many(echo, [{"person": p.pk, "whole": "many"} for p in people], actor=olga, batch_id="b1")
+    assert set(refused.value.fields) == {"whole"}
     assert not Run.objects.exists()
+
+
+def test_what_the_database_refuses_of_one_keeps_no_other(
+    echo: Job, people: list[User], olga: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = start.keep
+
+    def keep(prepared: list[start.Prepared]) -> None:
+        if any(one.objects and one.objects[0].pk == people[3].pk for one in prepared):
+            raise DataError("a label that no table takes")
+        real(prepared)
+
+    monkeypatch.setattr(start, "keep", keep)
+    done = start_many(echo, [{"person": p.pk} for p in people], actor=olga, batch_id="b1")
+    assert (done.count, list(done.left_out)) == (29, [3]) and Run.objects.count() == 29
 
 
 def test_bounds_and_permission(

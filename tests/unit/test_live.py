@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jobs.pipeline import live
-from jobs.pipeline.progress import progress, set_progress
+from jobs.pipeline.progress import progress, set_progress, tell_state
 from jobs.pipeline.told import MAX_CHARS, MAX_LINE, MAX_LINES
 
 logger = logging.getLogger("tests.live")
@@ -145,3 +145,52 @@ def test_outside_of_a_worker_progress_only_iterates() -> None:
     live.current.run = None
     assert list(progress(range(3))) == [0, 1, 2]
     set_progress(3, 3)
+
+
+@pytest.mark.parametrize(
+    ("meta", "expected"),
+    [
+        ({"current": 5, "total": 10, "status": "reading"}, (5, 10, "", "current: 5, total: 10, status: reading")),
+        ({"Done": 5, "TOTAL": 10}, (5, 10, "", "Done: 5, TOTAL: 10")),
+        ({"progress": 50}, (50, 100, "%", "progress: 50")),
+        ({"percent": 33.3}, (33.3, 100, "%", "percent: 33.3")),
+        ({"progress": 0.5}, (None, None, "", "progress: 0.5")),
+        ({"progress": 150}, (None, None, "", "progress: 150")),
+        ({"current": True, "total": 10}, (None, None, "", "current: True, total: 10")),
+        ({"current": float("nan"), "total": float("inf")}, (None, None, "", "current: nan, total: inf")),
+        ({"current": 10**400, "total": -1}, (None, None, "", None)),
+        ({"current": 5, "total": 0}, (None, None, "", "current: 5, total: 0")),
+        ("half way", (None, None, "", "half way")),
+        (None, (None, None, "", "")),
+        ([1, {"a": [2]}], (None, None, "", "[1, {a: [2]}]")),
+        ({"password": "x", "url": "redis://u:p@h/0"}, (None, None, "", "password: •••, url: redis://u:***@h/0")),
+        ({"a": {"b": {"c": {"d": {"e": [1]}}}}}, (None, None, "", "a: {b: {c: {d: {e: …}}}}")),
+    ],
+)
+def test_a_meta_is_a_bar_where_its_numbers_are_evident(run: live.LiveRun, meta: Any, expected: Any) -> None:
+    tell_state(run, "PROGRESS", meta, began=None)
+    told = json.loads(sent(run).hash["progress"])
+    text = told["meta"] if expected[3] is None else expected[3]
+    assert (told["done"], told["total"], told["noun"], told["meta"]) == (*expected[:3], text)
+    assert told["state"] == "PROGRESS" and "progress" not in sent(run).hash, "once"
+
+
+def test_a_meta_of_whatever_size_and_kind_is_bounded_and_stops_nothing(run: live.LiveRun) -> None:
+    class Odd:
+        def __str__(self) -> str:
+            raise RuntimeError("never")
+
+    for meta in ({"rows": ["x" * 5000] * 5000, "done": 1, "total": 2}, "x" * 1_000_000, {"odd": Odd()}, b"\xff"):
+        tell_state(run, "S" * 300, meta, began=None)
+        told = json.loads(sent(run).hash["progress"])
+        assert len(told["meta"]) <= 1100 and len(told["state"]) == 50
+
+
+def test_a_state_by_hand_and_a_count_are_told_together(run: live.LiveRun) -> None:
+    live.hide(["hunter2"])
+    tell_state(run, "READING", {"done": 1, "total": 4}, began=100.0)
+    set_progress(2, 4, noun="files", note="b.csv")
+    tell_state(run, "CHECKING", "with hunter2", began=100.0)
+    told = json.loads(sent(run).hash["progress"])
+    assert (told["done"], told["total"], told["noun"], told["note"]) == (2, 4, "files", "b.csv")
+    assert (told["state"], told["meta"], told["began"]) == ("CHECKING", "with •••", 100.0)

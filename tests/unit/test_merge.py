@@ -198,3 +198,23 @@ def test_secrets_of_a_declared_job_are_not_in_the_summary_of_what_code_publishes
     run = new_observed_run(fact)
     apply_fact(run, fact)
     assert run.summary == "pin=•••, text=plain"
+
+
+def test_only_celerys_final_states_end_a_run() -> None:
+    """Also where a worker of an earlier release tells a state that was set by hand as an end."""
+    for state in ["PROGRESS", "success", "PENDING", "STARTED", "RECEIVED", "ABORTED", "", "IGNORED ", *"abc"]:
+        run = new_observed_run(published(1.0))
+        merged = apply_fact(run, ended(state, None, at=2.0, started_at=1.5, published=1.0))
+        assert (run.state, merged.counts, merged.attempt) == (State.RUNNING, False, None), state
+        apply_fact(run, ended("SUCCESS", None, at=3.0, published=1.0))
+        assert (run.state, run.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_a_state_that_somebody_else_sets_is_progress_of_what_is_open() -> None:
+    run = new_observed_run(published(1.0))
+    said = Fact(Kind.SET, "t", 2.0, progress={"state": "SENT", "at": 2.0})
+    apply_fact(run, said)
+    assert (run.state, run.progress) == (State.QUEUED, {"state": "SENT", "at": 2.0})
+    apply_fact(run, ended("SUCCESS", None, at=3.0, published=1.0))
+    apply_fact(run, Fact(Kind.SET, "t", 4.0, progress={"state": "ABORTED", "at": 4.0}))
+    assert (run.state, run.progress) == (State.SUCCEEDED, {"state": "SENT", "at": 2.0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
@@ -22,6 +23,7 @@ from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.parameters import Call, Parameters
 from jobs.catalog.refusals import refusal
 from jobs.errors import ConfigurationError, InvalidArguments
+from jobs.pipeline.arguments import decode, encode
 
 #: Null characters are refused, which has a test of its own.
 TEXT = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=30)
@@ -318,3 +320,97 @@ def test_arguments_that_do_not_fit_the_signature_are_refused() -> None:
     with pytest.raises(InvalidArguments) as refused:
         Parameters(sample).to_python([1, 2, 3, 4, 5, 6, 7], {})
     assert refused.value.fields[""].startswith("The arguments do not fit the parameters")
+
+
+def _proposals(amount=0, rate=0.5, name="x", loud=False): ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"amount": 12.5}, {"amount": "12,5"}, {"amount": [1]}, {"rate": 3}, {"name": 7}, {"loud": 2}, {"amount": None}],
+)
+def test_a_default_without_a_hint_proposes_and_rules_nothing(given: dict[str, Any]) -> None:
+    parameters = Parameters(_proposals)
+    sent = parameters.to_json(given)
+    received = parameters.to_python(sent.args, json.loads(json.dumps(sent.kwargs))).kwargs
+    (name,) = given
+    assert received[name] == given[name] and type(received[name]) is type(given[name])
+
+
+_NOBODY_ELSE_KNOWS = object()
+
+
+def _own_defaults(a: Any = 1, turn=print, marker=_NOBODY_ELSE_KNOWS, wait=timedelta(1), kind=Colour.RED): ...  # type: ignore[no-untyped-def]
+
+
+def test_a_default_that_is_no_json_stays_the_functions_own() -> None:
+    parameters = Parameters(_own_defaults)
+    call, typed = parameters.check({"a": 2})
+    assert call == Call([], {"a": 2}), "what nobody gave and no message can carry does not travel"
+    assert typed["turn"] is print and typed["marker"] is _NOBODY_ELSE_KNOWS
+    received = parameters.to_python([], {"a": 2}).kwargs
+    assert received["marker"] is _NOBODY_ELSE_KNOWS and received["wait"] == timedelta(1)
+    assert [field.default for field in parameters.fields] == [1, None, None, timedelta(1), Colour.RED]
+
+
+def _unfit_defaults(count: Annotated[int, Field(ge=1)] = 0, day: date = None, word: str = "w"): ...  # type: ignore[no-untyped-def, assignment]  # noqa: RUF013
+
+
+def test_a_default_that_was_not_given_is_not_checked() -> None:
+    parameters = Parameters(_unfit_defaults)
+    call, typed = parameters.check({})
+    assert call.kwargs == {"word": "w"}, "a worker would refuse what is given and does not fit"
+    assert (typed["count"], typed["day"], typed["word"]) == (0, None, "w")
+    parameters.to_python(call.args, call.kwargs)
+    with pytest.raises(InvalidArguments) as refused:
+        parameters.check({"count": 0})
+    assert set(refused.value.fields) == {"count"}, "what is given is checked, and nothing else is told of"
+    with pytest.raises(InvalidArguments) as refused:
+        parameters.to_json({"word": 3})
+    assert set(refused.value.fields) == {"word"}
+
+
+def _left_between(a: Any = _NOBODY_ELSE_KNOWS, b: Any = 2, /, c: Any = 3, *rest: Any) -> None: ...
+
+
+def test_what_has_a_place_needs_what_stands_before_it() -> None:
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(_left_between).to_json({"b": 1})
+    assert set(refused.value.fields) == {"a"}
+    assert Parameters(_left_between).to_json({"a": 5, "rest": [4]}).args == [5, 2, 3, 4]
+
+
+def _bytes(raw: bytes, anything: Any = None, table: dict[str, Any] | None = None) -> None: ...
+
+
+@pytest.mark.parametrize("place", ["raw", "anything", "table"])
+def test_bytes_that_are_no_text_travel(place: str) -> None:
+    value: Any = b"\xff\xfe"
+    given = {"raw": b"a"} | {place: {"deep": [value]} if place == "table" else value}
+    parameters = Parameters(_bytes)
+    text, exact = encode(*(lambda call: (call.args, call.kwargs))(parameters.to_json(given)))
+    assert exact
+    received = parameters.to_python(*decode(text)).kwargs
+    assert received[place] == given[place]
+
+
+def test_what_is_nested_too_deeply_is_refused_in_words() -> None:
+    deep: Any = 1
+    for _ in range(350):
+        deep = {"a": deep}
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(_bytes).to_json({"raw": b"", "table": {"t": object()}})
+    assert set(refused.value.fields) == {"table"}
+    with suppress(InvalidArguments):
+        Parameters(_bytes).to_json({"raw": b"", "table": {"t": deep}})
+    with suppress(InvalidArguments):
+        Parameters(_bytes).to_json({"raw": b"", "anything": deep})
+
+
+def test_whatever_the_jobs_own_check_raises_is_a_refusal() -> None:
+    def boom(**_: Any) -> None:
+        raise KeyError("customer")
+
+    with pytest.raises(InvalidArguments) as refused:
+        Parameters(_bytes, check=boom).to_json({"raw": b""})
+    assert "KeyError" in refused.value.fields[""]

@@ -1,5 +1,8 @@
 """`manage.py hide_secrets`: hide in the ledger what an earlier release or declaration did not call a secret."""
 
+import logging
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand
@@ -14,6 +17,8 @@ from jobs.models import Preset, Run
 from jobs.pipeline.arguments import kept_arguments
 from jobs.pipeline.stored import results_model
 
+logger = logging.getLogger(__name__)
+
 #: Rows of one transaction.
 BATCH = 500
 
@@ -24,22 +29,39 @@ class Command(BaseCommand):
     help = "Hide secrets in the runs, stored results and presets that are in the database already."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        runs, results, presets = hide_in_runs(), hide_in_results(), hide_in_presets()
+        skipped: list[str] = []
+        runs, results, presets = hide_in_runs(skipped), hide_in_results(), hide_in_presets(skipped)
         self.stdout.write(f"Changed: {runs:,} runs, {results:,} stored results, {presets:,} presets.")
+        for one in skipped:
+            self.stderr.write(f"Left as it is: {one}")
 
 
-def hide_in_runs() -> int:
-    """Write each summary anew, and encrypt what a job declares secret and code gave in plain text; how many changed."""
+def hide_in_runs(skipped: list[str]) -> int:
+    """Write each summary anew, and encrypt what a job declares secret and code gave in plain text; how many changed.
+
+    Args:
+        skipped: gets a line for each run that cannot be read.
+    """
     changed, last = 0, 0
     while True:
         runs = list(Run.objects.filter(pk__gt=last).order_by("pk").only(*_READ)[:BATCH])
         if not runs:
             return changed
         last = runs[-1].pk
-        different = [run for run in runs if _hide(run)]
+        different = [run for run in runs if _try(partial(_hide, run), f"run {run.task_id}", skipped)]
         with transaction.atomic():
             Run.objects.bulk_update(different, ["arguments", "summary"], batch_size=100)
         changed += len(different)
+
+
+def _try(hide: Callable[[], bool], name: str, skipped: list[str]) -> bool:
+    """What it answers; False, and a line, where it raises: one row keeps no other from being hidden."""
+    try:
+        return hide()
+    except Exception as error:
+        logger.exception("%s could not be looked through", name)
+        skipped.append(f"{name} ({type(error).__name__}: {error})"[:300])
+        return False
 
 
 _READ = ("task_id", "task_name", "arguments", "summary", "guaranteed")
@@ -68,11 +90,12 @@ def hide_in_results() -> int:
     return changed
 
 
-def hide_in_presets() -> int:
+def hide_in_presets(skipped: list[str]) -> int:
     """Forget the values of presets that are secret, or sound so: their form asks for them again."""
-    changed = 0
-    for preset in Preset.objects.order_by("pk"):
-        kept = {name: value for name, value in preset.values.items() if redact({name: value}) == {name: value}}
-        if kept != preset.values:
-            changed += Preset.objects.filter(pk=preset.pk).update(values=kept)
-    return changed
+    presets = Preset.objects.order_by("pk")
+    return sum(_try(partial(_hide_preset, one), f"preset {one.name}", skipped) for one in presets)
+
+
+def _hide_preset(preset: Preset) -> bool:
+    kept = {name: value for name, value in preset.values.items() if redact({name: value}) == {name: value}}
+    return kept != preset.values and bool(Preset.objects.filter(pk=preset.pk).update(values=kept))
