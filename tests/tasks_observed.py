@@ -65,6 +65,38 @@ def break_down(what: str) -> None:
     raise LookupError(f"no {what} anywhere")
 
 
+class ClientError(Exception):
+    """As many client libraries have them: it cannot be made again from its own `args`, so it does not pickle."""
+
+    def __init__(self, code: int, body: str) -> None:
+        super().__init__(f"{code}: {body}")
+        self.fingerprint = f"client-{code}"
+
+
+class ServerError(LookupError):
+    """The same of a class whose parent pickles: Celery hands on the parent."""
+
+    def __init__(self, code: int, body: str) -> None:
+        super().__init__(f"{code}: {body}")
+
+
+@shared_task
+def call_out(code: int, body: str) -> None:
+    tell("start", [code, body])
+    tell("failed")
+    raise (ClientError if code < 500 else ServerError)(code, body)
+
+
+@shared_task(bind=True, max_retries=1)
+def call_out_again(self: Any, code: int) -> None:
+    tell("start", [code])
+    tell("failed" if self.request.retries else "retrying")
+    try:
+        raise ClientError(code, "busy")
+    except ClientError as error:
+        raise self.retry(exc=error, countdown=0.05) from error
+
+
 @shared_task(bind=True, max_retries=2)
 def try_again(self: Any, succeed_at: int) -> str:
     tell("start", [succeed_at])

@@ -28,6 +28,7 @@ from kombu.utils.imports import symbol_by_name
 from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
 from jobs.fleet.headers import own_headers
 
+from .exceptions import error_words, message_parts, name_error
 from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
 from .live import LiveRun, masked, record_of, take
@@ -107,15 +108,26 @@ class RecordingBackend(RedisBackend):
     ) -> None:
         if not store_result and not _is_eager(request):
             described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
-            described.fingerprint = told_fingerprint(exc)
+            name_error(described, exc, self._description)
             self._append_only(described, take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
-        self._failing.request, self._failing.exception = request, exc
+        self._failing.request = request
         try:
             with self._celery:
                 super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
         finally:
-            self._failing.request = self._failing.exception = None
+            self._failing.request = None
+
+    def store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        """As Celery does it; what is stored from here on knows the exception itself, and not only its description."""
+        before = getattr(self._failing, "exception", None)
+        self._failing.exception = result if isinstance(result, BaseException) else None
+        try:
+            return super().store_result(task_id, result, state, traceback, request, **kwargs)
+        finally:
+            self._failing.exception = before
 
     def mark_as_revoked(self, *args: Any, **kwargs: Any) -> None:
         with self._celery:
@@ -131,6 +143,10 @@ class RecordingBackend(RedisBackend):
         if isinstance(described, dict) and "exc_message" in described:
             described["exc_message"] = masked(described["exc_message"])
         return described
+
+    def _description(self, exc: BaseException) -> dict[str, Any]:
+        """The same, whatever results are written in."""
+        return dict(self.prepare_exception(exc, serializer="json"))
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
@@ -157,9 +173,9 @@ class RecordingBackend(RedisBackend):
         fact = fact_of(task_id, result, state, traceback, request)
         if children := self.current_task_children(request):
             fact.meta["children"] = children[:MAX_CHILDREN]
+        if (exception := getattr(self._failing, "exception", None)) is not None:
+            name_error(fact, exception, self._description)
         failing = getattr(self._failing, "request", None)
-        if isinstance(failing, Context) and failing.id == task_id:
-            fact.fingerprint = told_fingerprint(self._failing.exception)
         if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
             fact.note, fact.parent_id = CHAIN_BROKEN, str(failing.id)
             fact.root_id = str(failing.root_id or failing.id)
@@ -313,10 +329,8 @@ def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any)
     fact = Fact(kind=Kind.ENDED, task_id=task_id, at=time.time(), state=state, release=settings.RELEASE)
     short = False
     if state in celery_states.EXCEPTION_STATES and isinstance(result, dict):
-        fact.error_type = str(result.get("exc_type", ""))[:255]
-        message = result.get("exc_message", "")
-        parts = [str(part) for part in (message if isinstance(message, (list, tuple)) else [message])]
-        fact.error_message = " ".join(part[:500] for part in parts[:100])[:500]
+        fact.error_type, fact.error_message = error_words(result)
+        parts = message_parts(result)
         if short := len(parts) > 100 or any(len(part) > _MAX_MESSAGE for part in parts):
             # Cut inside, so that what is stored stays the description of an error.
             result = {**result, "exc_message": [cut(part, _MAX_MESSAGE)[0] for part in parts[:10]]}
@@ -380,15 +394,6 @@ def _hidden(task_name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         return None, None
     return declared_secrecy(task_name).replaced(args, kwargs, lambda value: value if value is None else HIDDEN)
-
-
-def told_fingerprint(error: Any) -> str:
-    """What an exception says it is, by its attribute `fingerprint`: failures that say the same are one group."""
-    try:
-        told = getattr(error, "fingerprint", "")
-    except Exception:  # noqa: BLE001 - a property of somebody's exception must not hide the failure itself
-        return ""
-    return str(masked(told))[:200] if isinstance(told, str) else ""
 
 
 def _text(value: Any) -> str:

@@ -48,7 +48,7 @@ def _result(fact: Fact) -> tuple[Any, ...]:
         fact.worker or None,
         *_CONTENT,
         fact.result if fact.result is not None else "null",
-        fact.traceback or None,
+        meta.get("traceback", fact.traceback) or None,
         json.dumps({**(meta.get("meta") or {}), "children": meta.get("children") or []}),
         at,
         moment(fact.started_at) if fact.started_at else None,

@@ -50,6 +50,9 @@ def publish(app: Any) -> dict[str, str]:
         "failed by hand": send("tell_states", [["FAILURE", FAILED]], "ignore"),
         "member": members.results[0].id,
         "group": members.id,
+        "no pickle": send("call_out", 404, "gone"),
+        "parent pickles": send("call_out", 503, "gone"),
+        "no pickle, gave up": send("call_out_again", 429),
     }
 
 

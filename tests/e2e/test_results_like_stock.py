@@ -20,7 +20,7 @@ from tests.e2e.stock_results import publish
 #: Celery's own call.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 KINDS = ("success", "failure", "retried", "gave up", "parent", "expired", "periodic", "member", "told", "told, failed",
-         "handed over", "failed by hand")  # fmt: skip
+         "handed over", "failed by hand", "no pickle", "parent pickles", "no pickle, gave up")  # fmt: skip
 COLUMNS = ("task_name", "periodic_task_name", "task_args", "task_kwargs", "status", "worker", "content_type",
            "content_encoding", "result", "traceback", "meta")  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
