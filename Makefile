@@ -102,6 +102,10 @@ celery-suite: .venv/.dev ## Celery's own integration tests, with plain Redis res
 soak: .venv/.dev ## Two thousand tasks of all kinds, compared with the journal that they write (SOAK_ROUNDS=40)
 	@$(BIN)/python -m tests.soak
 
+.PHONY: foreign
+foreign: .venv/.dev ## The console in foreign projects of every kind that docs/integrate.md names
+	@$(PYTEST) -q tests/foreign
+
 .PHONY: lock
 lock: .venv/.base ## Lock requirements/*.in anew, with hashes
 	@test -x .venv/lock/bin/pip-compile || { $(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install -q pip-tools; }

@@ -1,0 +1,143 @@
+"""Run inside of a foreign project: every page of the console, a start, a `.delay()`, a schedule, the audit trail.
+
+It knows nothing of the project but that its application `shop` has the tasks `add` and `break_down`. The last line that
+it prints counts; anything that is wrong ends it with an error.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urldefrag, urljoin, urlsplit
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.contrib.auth import get_user_model  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.test.utils import setup_test_environment  # noqa: E402
+from django.urls import reverse  # noqa: E402
+
+#: Links that do something, leave the admin, or change what is looked at without end.
+SKIPPED = re.compile(
+    r"logout|jsi18n|/password|/delete/|\.csv|download|[?&](o|e|p|page|before|after|older|newer)=|theme"
+)
+MOST_PAGES = 250
+
+
+def main() -> None:
+    """Everything in turn."""
+    setup_test_environment()
+    person = make_superuser()
+    client = Client(headers={"accept-language": "en"})
+    client.force_login(person, backend=settings.AUTHENTICATION_BACKENDS[0])
+    by_form = start(client)
+    by_code = delay()
+    by_schedule = fire()
+    runs = runs_of()
+    assert runs[by_form] == ("succeeded", "console"), runs
+    assert runs[by_code] == ("succeeded", "code"), runs
+    pages = crawl(client)
+    for task_id in (by_form, by_code, by_schedule):
+        assert any(task_id in page for page in pages), f"no page of run {task_id}"
+    trail = client.get(reverse("admin:jobs_auditevent_changelist"))
+    assert trail.status_code == 200
+    assert person.get_username() in trail.content.decode() or person.get_full_name() in trail.content.decode()
+    sys.stdout.write(f"looked at {len(pages)} pages\n")
+
+
+def make_superuser() -> Any:
+    """Whatever the user model wants."""
+    model: Any = get_user_model()
+    values = {name: f"{name}@example.com" for name in {model.USERNAME_FIELD, *model.REQUIRED_FIELDS}}
+    return model._default_manager.create_superuser(password="a long password for tests", **values)  # noqa: S106
+
+
+def start(client: Client) -> str:
+    """`add` from its form; the id of the run."""
+    address = reverse("admin:jobs_run_changelist") + "catalog/shop.tasks.add/start/"
+    page = client.get(address)
+    assert page.status_code == 200, (address, page.status_code)
+    nonce = re.search(r'name="nonce" value="([^"]+)"', page.content.decode())
+    assert nonce
+    answer = client.post(address, {"x": "20", "y": "22", "nonce": nonce[1]})
+    assert answer.status_code == 302, answer.content.decode()[:3000]
+    task_id = answer.headers["Location"].split("/")[-3]
+    wait_for(lambda: runs_of().get(task_id, ("", ""))[0] == "succeeded", f"the run {task_id} from the form")
+    return task_id
+
+
+def delay() -> str:
+    """`add` as code publishes it; the id of the run."""
+    from shop.tasks import add, break_down  # noqa: PLC0415
+
+    result = add.delay(4, 4)
+    assert result.get(timeout=30) == 8
+    broken = break_down.delay("bread")
+    wait_for(lambda: runs_of().get(result.id, ("", ""))[0] == "succeeded", "the run by .delay()")
+    wait_for(lambda: runs_of().get(broken.id, ("", ""))[0] == "failed", "the failed run")
+    return str(result.id)
+
+
+def fire() -> str:
+    """A schedule that is due every second; the id of one of its runs."""
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask  # noqa: PLC0415
+
+    every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
+    schedule = PeriodicTask.objects.create(name="add it up", task="shop.tasks.add", interval=every, args="[1, 2]")
+    found = wait_for(lambda: runs_of(source="schedule", state="succeeded"), "the run of the schedule")
+    schedule.enabled = False
+    schedule.save()
+    return next(iter(found))
+
+
+def runs_of(**where: str) -> dict[str, tuple[str, str]]:
+    """State and source by task id."""
+    from jobs.models import Run  # noqa: PLC0415
+
+    rows = Run.objects.filter(**where).values_list("task_id", "state", "source")
+    return {task_id: (state, source) for task_id, state, source in rows}
+
+
+def crawl(client: Client) -> list[str]:
+    """Every page that can be reached from the admin's index by links; none may fail. Their addresses."""
+    index = reverse("admin:index")
+    queue, seen = deque([index]), {index}
+    visited: list[str] = []
+    while queue and len(visited) < MOST_PAGES:
+        address = queue.popleft()
+        answer = client.get(address, follow=True)
+        assert answer.status_code < 400, (address, answer.status_code)
+        visited.append(address)
+        if not answer.headers.get("Content-Type", "").startswith("text/html"):
+            continue
+        for link in re.findall(r'href="([^"]+)"', answer.content.decode()):
+            target = urldefrag(urljoin(address, link.replace("&amp;", "&")))[0]
+            if (
+                not urlsplit(target).netloc
+                and target.startswith(index)
+                and not SKIPPED.search(target)
+                and target not in seen
+            ):
+                seen.add(target)
+                queue.append(target)
+    return visited
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 40) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        time.sleep(0.1)
+    raise AssertionError(f"not within {seconds} s: {what}; the runs are {runs_of()}")
+
+
+if __name__ == "__main__":
+    main()
