@@ -11,6 +11,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -75,11 +76,10 @@ def start(client: Client) -> str:
 
 def delay() -> str:
     """`add` as code publishes it; the id of the run."""
-    from shop.tasks import add, break_down  # noqa: PLC0415
-
-    result = add.delay(4, 4)
+    tasks = import_module("shop.tasks")
+    result = tasks.add.delay(4, 4)
     assert result.get(timeout=30) == 8
-    broken = break_down.delay("bread")
+    broken = tasks.break_down.delay("bread")
     wait_for(lambda: runs_of().get(result.id, ("", ""))[0] == "succeeded", "the run by .delay()")
     wait_for(lambda: runs_of().get(broken.id, ("", ""))[0] == "failed", "the failed run")
     return str(result.id)
@@ -91,7 +91,7 @@ def fire() -> str:
 
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     schedule = PeriodicTask.objects.create(name="add it up", task="shop.tasks.add", interval=every, args="[1, 2]")
-    found = wait_for(lambda: runs_of(source="schedule", state="succeeded"), "the run of the schedule")
+    found: dict[str, Any] = wait_for(lambda: runs_of(source="schedule", state="succeeded"), "the run of the schedule")
     schedule.enabled = False
     schedule.save()
     return next(iter(found))
