@@ -104,8 +104,6 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         "CELERY_BROKER_TRANSPORT_OPTIONS": transport,
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
             "retry_policy": _RESULT_RETRIES,
-            # A Redis that is full, or a replica for a while, is away too: the result stays in hand.
-            "additional_connection_errors": ("redis.exceptions.OutOfMemoryError", "redis.exceptions.ReadOnlyError"),
             **(project.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS") or {}),
             "visibility_timeout": visible,
         },

@@ -16,7 +16,6 @@ from typing import Any
 from celery import states as celery_states
 from celery._state import get_current_task
 from celery.app.task import Context
-from celery.backends.redis import RedisBackend
 from celery.exceptions import WorkerLostError
 from celery.utils.saferepr import saferepr
 from django.conf import settings
@@ -32,6 +31,7 @@ from .exceptions import error_words, message_parts, name_error
 from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
 from .live import LiveRun, masked, record_of, take
+from .patience import PatientBackend
 from .progress import set_from_outside, tell_state
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class _Celery(threading.local):
         self.depth -= 1
 
 
-class RecordingBackend(RedisBackend):
+class RecordingBackend(PatientBackend):
     """Named in settings as `jobs.pipeline.backend:RecordingBackend+redis://…`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -91,9 +91,9 @@ class RecordingBackend(RedisBackend):
         store_result: bool = True,
         state: str = celery_states.SUCCESS,
     ) -> None:
-        if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
-            self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
-        with self._celery:
+        with self._celery, self.telling(task_id):
+            if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
+                self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
             super().mark_as_done(task_id, masked(result), request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
@@ -106,14 +106,14 @@ class RecordingBackend(RedisBackend):
         call_errbacks: bool = True,
         state: str = celery_states.FAILURE,
     ) -> None:
-        if not store_result and not _is_eager(request):
-            described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
-            name_error(described, exc, self._description)
-            self._append_only(described, take(task_id))
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
         self._failing.request = request
         try:
-            with self._celery:
+            with self._celery, self.telling(task_id):
+                if not store_result and not _is_eager(request):
+                    described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
+                    name_error(described, exc, self._description)
+                    self._append_only(described, take(task_id))
                 super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
         finally:
             self._failing.request = None
@@ -129,13 +129,13 @@ class RecordingBackend(RedisBackend):
         finally:
             self._failing.exception = before
 
-    def mark_as_revoked(self, *args: Any, **kwargs: Any) -> None:
-        with self._celery:
-            super().mark_as_revoked(*args, **kwargs)
+    def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
+        with self._celery, self.telling(task_id):
+            super().mark_as_revoked(task_id, *args, **kwargs)
 
-    def mark_as_retry(self, *args: Any, **kwargs: Any) -> Any:
-        with self._celery:
-            return super().mark_as_retry(*args, **kwargs)
+    def mark_as_retry(self, task_id: str, *args: Any, **kwargs: Any) -> None:
+        with self._celery, self.telling(task_id):
+            super().mark_as_retry(task_id, *args, **kwargs)
 
     def prepare_exception(self, exc: Any, serializer: Any = None) -> Any:
         """Celery's description of an error, for its key, for chords and for the fact; without the run's secrets."""
@@ -277,7 +277,8 @@ class RecordingBackend(RedisBackend):
         live = take(fact.task_id)
         if fact.state == celery_states.IGNORED and not fact.note and live is not None and live.left is not None:
             _leave(fact, live.left)
-        self._append_only(fact, live)
+        with self.telling(fact.task_id):
+            self._append_only(fact, live)
 
     def _append_only(self, fact: Fact, live: LiveRun | None) -> None:
         self.ensure(self._write, (fact, live))

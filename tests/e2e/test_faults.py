@@ -14,6 +14,7 @@ from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.e2e.conftest import finished, in_state
 from tests.e2e.processes import Stack, wait_for
+from tests.integration.own_redis import unsaved
 
 
 @pytest.fixture
@@ -39,6 +40,24 @@ def test_a_killed_worker_is_told_within_a_minute(stack: Stack, actor: Actor, fla
     healed = finished(again.task_id)
     assert (healed.state, healed.attempt) == (State.SUCCEEDED, 2)
     assert len(under_test.book(once.task_id)) == 1, "a job that is not idempotent is never started twice"
+
+
+def test_a_job_that_ends_while_redis_cannot_save_ends_as_it_did(stack: Stack, actor: Actor, flag: Path) -> None:
+    """The disk of Redis is full: it refuses every write, also those by which workers take messages."""
+    held = [start_run(find_job(under_test.hold.name), {"flag": str(flag)}, actor=actor).run for _ in range(2)]
+    for run in held:
+        in_state(run.task_id, State.RUNNING)
+    said = stack.worker.log.stat().st_size
+    with unsaved(stack.client(), stack.root):
+        flag.touch()
+        for run in held:
+            wait_for(lambda: under_test.book(run.task_id, "end"), "the job to end")  # noqa: B023 - asked at once
+        wait_for(lambda: stack.worker.log.read_bytes()[said:].count(b"does not take a result") >= 6, "Redis to refuse")
+        while_full = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor).run
+    for run in [*held, while_full]:
+        ended = finished(run.task_id, 60)
+        assert (ended.state, ended.attempt) == (State.SUCCEEDED, 1)
+        assert len(under_test.book(run.task_id)) == 1
 
 
 def test_a_stopped_worker_tells_what_it_cut_off(stack: Stack, actor: Actor, flag: Path) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import time
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,27 @@ def full(redis: Redis, root: Path) -> Iterator[str]:
         yield "Redis is full: it takes no writes."
     finally:
         redis.config_set("maxmemory", 0)
+
+
+@contextmanager
+def unsaved(redis: Redis, root: Path) -> Iterator[str]:
+    """It answers, and takes no writes because it cannot save to its disk."""
+    folder = root / "gone"
+    folder.mkdir()
+    redis.config_set("dir", str(folder))
+    folder.rmdir()
+    redis.config_set("save", "3600 1")
+    with suppress(RedisError):
+        redis.bgsave()
+    deadline = time.monotonic() + 10
+    while redis.info("persistence")["rdb_last_bgsave_status"] != "err":
+        assert time.monotonic() < deadline, "Redis could save"
+        time.sleep(0.02)
+    try:
+        yield "Redis takes no writes: it cannot save to its disk."
+    finally:
+        redis.config_set("save", "")
+        redis.config_set("dir", str(root))
 
 
 @contextmanager
