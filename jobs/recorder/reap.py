@@ -11,6 +11,7 @@ import time
 from datetime import timedelta
 
 import redis
+from django.db.models import Q
 
 from jobs.fleet.beacon import Beacon, read_beacons
 from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY
@@ -71,8 +72,10 @@ class Reaper:
         return self._judge({beacon.worker: beacon for beacon in beacons}, told, merged)
 
     def _judge(self, beacons: dict[str, Beacon], told: _FactId, merged: _FactId) -> int:
-        before = database_now() - timedelta(seconds=CLAIM_GRACE)
-        runs = Run.objects.filter(state=State.RUNNING, claimed_at__lt=before)
+        now = database_now()
+        # One that lies in the future was written by a clock that was ahead, and is of any age.
+        old = Q(claimed_at__lt=now - timedelta(seconds=CLAIM_GRACE)) | Q(claimed_at__gt=now)
+        runs = Run.objects.filter(old, state=State.RUNNING)
         seen: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
         lost: list[Run] = []
         for run in runs.order_by("claimed_at").only(

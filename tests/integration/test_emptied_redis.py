@@ -50,6 +50,14 @@ def test_a_missing_beacon_of_a_steady_redis_is_a_vanished_worker(redis: Redis, r
     assert run.state == State.LOST
 
 
+def test_a_claim_that_lies_in_the_future_is_judged_too(redis: Redis, run: Run) -> None:
+    """A clock was set back, or that of the worker was ahead: it would be running until then."""
+    Run.objects.update(claimed_at=timezone.now() + timedelta(hours=2))
+    reaper = Reaper(redis)
+    long_steady(reaper)
+    wait_for(lambda: reaper.step(), "the run to be declared lost", 5)
+
+
 def test_a_missing_beacon_of_an_emptied_redis_says_nothing_yet(redis: Redis, run: Run) -> None:
     reaper = Reaper(redis)
     long_steady(reaper)
