@@ -18,7 +18,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
 from admin_ext.objects.page import Fit, run_on_objects
-from admin_ext.parts.access import VIEW_RUN, may, person
+from admin_ext.parts.access import VIEW_RUN, may, person, withheld_from
 from admin_ext.parts.rows import rows
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs, derived_jobs, find_job
@@ -89,7 +89,7 @@ class RunJobsMixin(admin.ModelAdmin):
     ) -> HttpResponse:
         """The change page with the last runs of the object, for people who may see runs."""
         if obj is not None and may(request, VIEW_RUN):
-            context["object_runs"] = rows(runs_of_object(obj, limit=RUNS_SHOWN))
+            context["object_runs"] = rows(runs_of_object(obj, limit=RUNS_SHOWN, withheld=withheld_from(request)))
         return super().render_change_form(request, context, add, change, form_url, obj)
 
     def check(self, **kwargs: Any) -> list[CheckMessage]:

@@ -308,6 +308,12 @@ def ask_for_a_file(table: File, rows: Annotated[int, Field(ge=1)], pin: SecretSt
         return f"{table.name} {len(opened.read())} {rows} {pin is not None}"
 
 
+@job(title="Tell what is guarded", group="Tests", permission="sessions.view_session")
+def tell_guarded(note: str, person: User | None = None, table: File | None = None) -> str:
+    """What it is given and what it says is for few."""
+    return note
+
+
 class Sheet(BaseModel):
     """A value with a file inside."""
 

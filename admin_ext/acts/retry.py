@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from copy import copy
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import lacking, may, person
+from admin_ext.parts.access import lacking, may, person, why_withheld, withheld_from
 from admin_ext.parts.addresses import retry_form_address, run_address
 from admin_ext.parts.asking import NOT_WHOLE, AskView, Consequence
 from admin_ext.parts.not_taken import NOT_STARTED
@@ -23,6 +24,7 @@ from admin_ext.start.wishes import WishForm
 from jobs.catalog.registry import Danger, Job, RetrySafety, find_job, job_title
 from jobs.errors import FormReused, InvalidArguments, UnknownJob
 from jobs.ledger.lists import job_history
+from jobs.ledger.readable import readable
 from jobs.ledger.retry import RetryRefused, healing_retry, live_retry, retry_run, why_not
 from jobs.ledger.shown_arguments import shown_arguments
 from jobs.ledger.start import Wish
@@ -137,10 +139,10 @@ class RetryView(AskView):
         if (live := live_retry(self.run)) is not None:
             who = live.actor_label or "somebody"
             return f"Already retried by {who}: run {live.short_id}.", run_address(live.task_id)
-        return self.guard(), ""
+        return "" if self.run.task_name in withheld_from(self.request) else self.guard(), ""
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        run, job, wishes = self.run, self.job, kwargs.get("wishes")
+        run, job, wishes = readable(copy(self.run), withheld_from(self.request)), self.job, kwargs.get("wishes")
         blocked, blocked_by = self.blocked()
         healed = healing_retry(run)
         facts: list[Consequence] = before_you_retry(run, job, healed)
@@ -167,6 +169,7 @@ class RetryView(AskView):
             "edit": retry_form_address(self.request, run, job),
             "button": f"Retry at {clock(moment)}" if moment else "Retry as it was",
             "needs": self.needs(),
+            "withheld": why_withheld(self.request, run.task_name) if run.withheld else "",
             "asks_to_confirm": self.asks_to_confirm,
             "reason_needed": job is not None and job.retry is RetrySafety.NEVER,
             "back": run_address(run.task_id),

@@ -13,7 +13,8 @@ from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import PER_PAGE, NotAPosition, Position, link
 from admin_ext.parts.words import exact, plural, value
 from jobs.ledger.audit_trail import audit_slice, staff_people
-from jobs.ledger.redaction import redact
+from jobs.ledger.readable import Withheld, readable_events
+from jobs.ledger.redaction import redact_said
 from jobs.ledger.slices import Slice
 from jobs.ledger.verbs import VERBS
 from jobs.models import AuditEvent
@@ -72,7 +73,7 @@ class AuditListPage:
     further: str = ""
 
 
-def audit_list_page(parameters: Mapping[str, str], viewer_id: int | None) -> AuditListPage:
+def audit_list_page(parameters: Mapping[str, str], viewer_id: int | None, withheld: Withheld) -> AuditListPage:
     """Read the list that the address asks for. Three queries at most, four when a page of newer acts is empty."""
     asked = AuditAsked.of(parameters, viewer_id)
     try:
@@ -89,7 +90,7 @@ def audit_list_page(parameters: Mapping[str, str], viewer_id: int | None) -> Aud
     return AuditListPage(
         asked,
         choices,
-        _days(sentences(found.rows)),
+        _days(sentences(readable_events(found.rows, withheld))),
         filters=tuple(asked.filters(people)),
         newest=found.rows[0] if found.rows else None,
         oldest=found.rows[-1] if found.rows else None,
@@ -122,7 +123,7 @@ def _act(line: Sentence) -> Act:
     event = line.event
     verb = VERBS.get(event.verb)
     denied = event.outcome == AuditEvent.Outcome.DENIED
-    details = redact({name: told for name, told in event.details.items() if name not in ("file", "missing")})
+    details = redact_said({name: told for name, told in event.details.items() if name not in ("file", "missing")})
     facts = [
         ("Act", event.verb),
         ("Object", f"{event.object_type} {event.object_id}"),

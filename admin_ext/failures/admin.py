@@ -13,7 +13,7 @@ from django.utils import timezone
 from unfold.admin import ModelAdmin
 
 from admin_ext.frame.sidebar import remember_failures, remember_running
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless, withheld_from
 from admin_ext.parts.chips import FAILURE, Chip
 from admin_ext.parts.keyset import PER_PAGE, KeysetChangeList, link
 from admin_ext.parts.places import place
@@ -140,7 +140,7 @@ def failures_page(request: HttpRequest) -> FailuresPage:
     view = View(asked) if asked in set(View) else View.ACTION
     now = timezone.now()
     number = _page_number(request.GET.get("page", ""))
-    found = group_slice(view, number=number, per_page=PER_PAGE, now=now)
+    found = group_slice(view, number=number, per_page=PER_PAGE, now=now, withheld=withheld_from(request))
     remember_failures(request, found.counts[View.ACTION])
     remember_running(request, found.running)
     name = "" if view is View.ACTION else view.value

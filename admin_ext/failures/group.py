@@ -17,7 +17,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.audit.sentences import sentences
 from admin_ext.frame.sidebar import remember_failures, remember_running
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, why_withheld, withheld_from
 from admin_ext.parts.chips import FAILURE
 from admin_ext.parts.keyset import PER_PAGE, link
 from admin_ext.parts.rows import Row, rows
@@ -84,7 +84,7 @@ class GroupPageView(UnfoldModelAdminViewMixin, TemplateView):
     http_method_names = ["get", "head", "options"]
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        page = group_page(kwargs["pk"], timezone.now())
+        page = group_page(kwargs["pk"], timezone.now(), withheld_from(request))
         if page is None:
             messages.warning(request, "That group exists no more: the last of its runs was pruned.")
             return redirect(LIST)
@@ -104,6 +104,7 @@ class GroupPageView(UnfoldModelAdminViewMixin, TemplateView):
             "sentence": _sentence(page),
             "decided": _decided(page),
             "tab": tab,
+            "withheld": why_withheld(self.request, group.task_name) if page.withheld else "",
             "tabs": _tabs(page, tab),
             "tab_template": f"admin_ext/failures/{tab.value}.html",
             "lacking": "" if may(self.request, RESOLVE_FAILURE.permission) else RESOLVE_FAILURE.sentence,
@@ -199,11 +200,13 @@ def _days(page: GroupPage) -> tuple[tuple[str, str], ...]:
 def _runs(request: HttpRequest, page: GroupPage) -> dict[str, Any]:
     pk = page.group.pk
     hurting = request.GET.get("hurting") == "1"
-    cases: tuple[HurtingCase, ...] = hurting_cases(page.group, limit=PER_PAGE) if hurting else ()
+    cases: tuple[HurtingCase, ...] = (
+        hurting_cases(page.group, limit=PER_PAGE, withheld=withheld_from(request)) if hurting else ()
+    )
     if hurting:
         lines = tuple(case.line for case in cases)
     else:
-        lines = run_slice(RunQuery(failure_group_id=pk), limit=PER_PAGE).lines
+        lines = run_slice(RunQuery(failure_group_id=pk, withheld=withheld_from(request)), limit=PER_PAGE).lines
     return {
         "hurting": hurting,
         "rows": _rows(lines, page, [case.count for case in cases]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
+from copy import copy
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,7 +17,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import lacking, person
+from admin_ext.parts.access import lacking, person, withheld_from
 from admin_ext.parts.asking import NOT_WHOLE, AskView, Consequence
 from admin_ext.parts.not_taken import NOT_ALL_STARTED
 from admin_ext.parts.words import ago, clock, plural
@@ -26,6 +27,7 @@ from jobs.errors import UnknownJob
 from jobs.failures.hurting import MOST_RETRIED, retryable_runs
 from jobs.failures.verbs import subject_of
 from jobs.ledger.lists import job_history
+from jobs.ledger.readable import readable_group
 from jobs.ledger.retry_many import NAMED, PACES, last_start, left_out, retry_many, usual_pace
 from jobs.ledger.start import Wish
 from jobs.ledger.verbs import RETRY_RUN, START_RUN
@@ -166,7 +168,7 @@ class RetryGroup(AskView):
         return facts
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        group, now = self.group, timezone.now()
+        group, now = readable_group(copy(self.group), withheld_from(self.request)), timezone.now()
         review = self.review()
         count = len(review.runs)
         label = subject_of(group).label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +15,14 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.views.decorators.http import require_POST
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, lacking, person, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, lacking, person, refuse_unless, withheld_from
 from admin_ext.parts.asking import AskView, Consequence
 from admin_ext.parts.not_taken import NOT_CHANGED, taken
 from admin_ext.parts.words import ago, clock, plural
 from jobs.catalog.registry import job_title
 from jobs.errors import JobsError, NotPermitted
 from jobs.failures.verbs import InvalidSnooze, note, reopen, resolve, snooze, subject_of
+from jobs.ledger.readable import readable_group
 from jobs.ledger.verbs import REOPEN_FAILURE, RESOLVE_FAILURE, SNOOZE_FAILURE, Verb
 from jobs.models import FailureGroup
 
@@ -81,7 +83,7 @@ class AskGroup(AskView):
         except JobsError as error:
             messages.error(self.request, str(error))
             return redirect(CHANGE, self.group.pk)
-        messages.success(self.request, f"{subject_of(group).label}: {self.told(group)}")
+        messages.success(self.request, f"{self.label_of(group)}: {self.told(group)}")
         return redirect(CHANGE, group.pk)
 
     def change(self) -> FailureGroup:
@@ -91,6 +93,10 @@ class AskGroup(AskView):
     def told(self, group: FailureGroup) -> str:
         """What the person is told afterwards."""
         return self.done
+
+    def label_of(self, group: FailureGroup) -> str:
+        """The group's name, as far as the person may read it."""
+        return subject_of(readable_group(copy(group), withheld_from(self.request))).label
 
     def facts(self) -> list[Consequence]:
         """What it brings about."""
@@ -103,8 +109,8 @@ class AskGroup(AskView):
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else -1
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        group = self.group
-        label = subject_of(group).label
+        group = readable_group(copy(self.group), withheld_from(self.request))
+        label = self.label_of(self.group)
         context: dict[str, Any] = {
             "crumbs": [("Failures", reverse(LIST)), (label, reverse(CHANGE, args=[group.pk])), (self.title, "")],
             "group": group,

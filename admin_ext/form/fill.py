@@ -8,7 +8,7 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from admin_ext.parts.access import VIEW_RUN, may
+from admin_ext.parts.access import VIEW_RUN, may, why_withheld
 from admin_ext.parts.words import value as shown_value
 from jobs.catalog.fields import Kind, Parameter
 from jobs.catalog.parameters import Parameters
@@ -81,6 +81,8 @@ def _from_run(request: HttpRequest, job: Job, parameters: Parameters, task_id: s
         return Fill(
             refusal=f"Nothing was filled in: run {run.short_id} is of another job, {other}, not of {job.title}."
         )
+    if sentence := why_withheld(request, run.task_name):
+        return Fill(refusal=f"Nothing was filled in. {sentence}")
     if not run.arguments_exact:
         return Fill(
             refusal=f"Nothing was filled in: the arguments of run {run.short_id} could not be kept exactly when it was "

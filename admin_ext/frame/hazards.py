@@ -25,12 +25,13 @@ def messages_set_aside(fleet: Fleet) -> Trouble | None:
         return None
     many = "or more " if found.count >= QUARANTINE_KEPT else ""
     ago = duration(max(fleet.read_at - found.at, 0.0))
+    kind = found.why.partition(":")[0]  # what stands after it may quote the message, which is not for everybody
     newest = "it came" if found.count == 1 else "the newest came"
     return Trouble(
         "warn",
         "unknown_document",
         f"{plural(found.count, 'message')} {many}could not be read by workers and {_was(found.count)} set aside.",
-        f"Something else writes into the queue {found.queue}: {newest} {ago} ago ({found.why}).",
+        f"Something else writes into the queue {found.queue}: {newest} {ago} ago ({kind}).",
         f"See who does, and {DOCS}, “Messages that nobody can read”.",
         key="messages:aside",
     )

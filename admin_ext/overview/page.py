@@ -14,15 +14,17 @@ from django.utils import timezone
 from admin_ext.audit.sentences import Sentence, sentences
 from admin_ext.frame.machinery import RECORDER, Machinery, read_machinery
 from admin_ext.frame.sidebar import remember_failures, remember_running
-from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may
+from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may, withheld_from
 from admin_ext.parts.rows import Row, rows
 from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import capped, clock, duration, plural
+from admin_ext.schedules.access import readable_problem
 from jobs.catalog.registry import job_title
 from jobs.fleet.glance import Glance
 from jobs.ledger.durations import usual
 from jobs.ledger.lists import running_lines
 from jobs.ledger.overview import Figures
+from jobs.ledger.readable import Withheld, readable_events, readable_group
 from jobs.ledger.verbs import REREAD_FACTS, RETRY_RUN
 from jobs.schedules.planned import Planned, planned
 from jobs.schedules.problems import problems
@@ -159,7 +161,8 @@ def overview_page(request: HttpRequest) -> OverviewPage:
     shown = awake if everything else awake[:TROUBLES_SHOWN]
     whole = [one for one in read.schedules or () if one.row.pk not in wrong]
     coming = planned(whole, now) if read.schedules is not None else None
-    today = [act for act in read.acts if act.at >= midnight]
+    acts = readable_events(read.acts, withheld_from(request))
+    today = [act for act in acts if act.at >= midnight]
     return OverviewPage(
         may_see_runs=may_see_runs,
         well=not found and not machinery.banners and (glance is not None or not may_see_runs),
@@ -170,12 +173,12 @@ def overview_page(request: HttpRequest) -> OverviewPage:
         count=len(awake) + len(machinery.banners),
         proof=_proof(read, glance),
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
-        running=_running() if read.figures and read.figures.running else (),
+        running=_running(withheld_from(request)) if read.figures and read.figures.running else (),
         running_words=_running_words(read.figures, machinery),
         nothing_runs=_nothing_runs(machinery),
         coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
-        last_act=sentences(read.acts[:1])[0] if read.acts and not today else None,
+        last_act=sentences(acts[:1])[0] if acts and not today else None,
         all_acts=all_acts,
         aside=reverse("admin:jobs_facts_set_aside") if may(request, REREAD_FACTS.permission) else "",
         alerts=alerts_part(read.channels, now, recorder=machinery.alive(RECORDER)),
@@ -194,10 +197,13 @@ def _troubles(
     found = troubles.of_machinery(machinery, banners=False, may_reread=may(request, REREAD_FACTS.permission))
     found += undelivered(read.channels, now)
     if read.schedules is not None:
+        tasks = {one.row.pk: one.row.task for one in read.schedules}
+        wrong = {pk: readable_problem(request, tasks[pk], problem) for pk, problem in wrong.items()}
         found += troubles.of_schedules(read.schedules, wrong, machinery, now)
     if glance is not None:
         found += troubles.of_workers(glance.workers, now) + troubles.of_queues(glance)
-    found += troubles.of_groups(read.groups, now, may_retry=may(request, RETRY_RUN.permission))
+    groups = [readable_group(group, withheld_from(request)) for group in read.groups]
+    found += troubles.of_groups(groups, now, may_retry=may(request, RETRY_RUN.permission))
     if read.figures and read.figures.needing_action > len(read.groups):
         found.append(_other_groups(read.figures.needing_action - len(read.groups)))
     return troubles.by_gravity(found)
@@ -209,9 +215,9 @@ def _other_groups(count: int) -> Trouble:
     return Trouble("warn", "error", fact, "They failed longer ago.", "", key="groups", ways=(way,))
 
 
-def _running() -> tuple[Row, ...]:
+def _running(withheld: Withheld) -> tuple[Row, ...]:
     """The runs that have been running longest, those that are late first."""
-    lines = running_lines(limit=RUNNING_SHOWN)
+    lines = running_lines(limit=RUNNING_SHOWN, withheld=withheld)
     found = rows(lines, usual({line.run.task_name for line in lines}))
     return tuple(sorted(found, key=lambda row: row.bar is None or not row.bar.late))
 

@@ -9,7 +9,9 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
+from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
+from jobs.ledger.readable import Withheld, own_permission, withheld_tasks
 from jobs.ledger.verbs import Verb, permission_words
 
 VIEW_RUN = "jobs.view_run"
@@ -61,6 +63,25 @@ def needed_role(permission: str) -> str:
     if names := " or ".join(roles):
         return f"Needs the role {names}"
     return f"Needs the permission {permission_words(permission)}; ask an administrator"
+
+
+def withheld_from(request: HttpRequest) -> Withheld:
+    """The names of the tasks whose runs the signed-in user may not read."""
+    return withheld_tasks(request.user.has_perm)
+
+
+def why_withheld(request: HttpRequest, task_name: str) -> str:
+    """What the person is told in place of what runs of a task are given and say; "" for who may read them."""
+    if task_name not in withheld_from(request):
+        return ""
+    needed = needed_role(own_permission(find_job(task_name)))
+    return f"What its runs are given, and what they say, is not for everybody who sees runs. {needed}."
+
+
+def refuse_withheld(request: HttpRequest, task_name: str) -> None:
+    """Raise PermissionDenied when the signed-in user may not read what runs of a task say."""
+    if sentence := why_withheld(request, task_name):
+        raise PermissionDenied(f"You may not read it. {sentence}")
 
 
 def lacking(request: HttpRequest, verb: Verb, *permissions: str) -> str:

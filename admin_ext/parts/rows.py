@@ -85,7 +85,7 @@ def rows(
 
 
 def _row(line: RunLine, now: datetime, usual: Usual | None, link_schedules: bool) -> Row:
-    trouble = trouble_line(line.run)
+    trouble = "" if line.run.withheld else trouble_line(line.run)
     if trouble and told_dry(line.run):  # in the arguments it is said already
         trouble = f"{DRY_RUN}: {trouble}"
     return Row(

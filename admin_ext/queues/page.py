@@ -14,7 +14,7 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, withheld_from
 from admin_ext.parts.chart import Chart, chart
 from admin_ext.parts.chips import QUEUE, UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
@@ -27,7 +27,9 @@ from jobs.fleet.breaker import ask
 from jobs.fleet.messages import Contents, Waiting, read_contents
 from jobs.fleet.queues import Depth
 from jobs.fleet.samples import FINE, HOURS, MINUTES, Resolution, read_series
+from jobs.ledger.readable import Withheld
 from jobs.ledger.shown_arguments import without_secrets
+from jobs.ledger.summary import NOT_SHOWN
 from jobs.ledger.verbs import PURGE_QUEUE
 from jobs.ledger.waiting import waiting_by_queue
 from jobs.models import Run
@@ -156,7 +158,7 @@ def queue_page(request: HttpRequest) -> QueuePage:
         chart=past,
         chart_read=past_read,
         contents_known=contents is not None,
-        messages=_messages(contents) if contents else (),
+        messages=_messages(contents, withheld_from(request)) if contents else (),
         by_task=_by_task(contents) if contents else (),
         counted=_counted(contents, depth) if contents and depth else "",
         consumers=_consumers(request, name),
@@ -193,18 +195,18 @@ def _chart(name: str, asked: str, now: float | None) -> tuple[Chart | None, str]
     return (_charts.keep(found, name=f"{asked} {name}") if found else None), ""
 
 
-def _messages(contents: Contents) -> tuple[MessageLine, ...]:
+def _messages(contents: Contents, withheld: Withheld) -> tuple[MessageLine, ...]:
     ids = [one.task_id for one in contents.messages if one.task_id]
     known = {run.task_id: run for run in Run.objects.filter(task_id__in=ids).only("task_id", "task_name", "state")}
-    return tuple(_message(place, one, known) for place, one in enumerate(contents.messages, 1))
+    return tuple(_message(place, one, known, withheld) for place, one in enumerate(contents.messages, 1))
 
 
-def _message(place: int, one: Waiting, known: dict[str, Run]) -> MessageLine:
+def _message(place: int, one: Waiting, known: dict[str, Run], withheld: Withheld) -> MessageLine:
     size = file_size(one.size)
     return MessageLine(
         place=place,
         title=job_title(one.task) if one.task else "Unreadable message",
-        second=_arguments(one) if one.arguments else f"{one.why_not}, {size}",
+        second=NOT_SHOWN if one.task in withheld else _arguments(one) if one.arguments else f"{one.why_not}, {size}",
         origin=one.origin,
         priority=one.priority,
         published=_moment(one.published),

@@ -12,7 +12,7 @@ from django_celery_results.models import GroupResult, TaskResult
 from unfold.admin import ModelAdmin
 from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RESULTS_REFUSED, VIEW_RESULT, refuse_unless
+from admin_ext.parts.access import SEE_RESULTS_REFUSED, VIEW_RESULT, refuse_unless, why_withheld
 from admin_ext.parts.keyset import KeysetChangeList
 
 from .listing import group_list_page, result_list_page
@@ -66,7 +66,7 @@ class ResultPageView(StoredPage):
     template_name = "admin_ext/result_page.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        page = result_page(kwargs["pk"])
+        page = result_page(kwargs["pk"], lambda task: why_withheld(self.request, task))
         if page is None:
             raise Http404("No stored result has this number.")
         results = reverse("admin:django_celery_results_taskresult_changelist")

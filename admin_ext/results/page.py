@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from kombu.utils import json as tagged_json
 from admin_ext.parts.chips import Chip
 from admin_ext.parts.words import duration, exact, file_size, plural
 from jobs.catalog.registry import job_title
-from jobs.ledger.redaction import hide_call, redact
+from jobs.ledger.redaction import hide_call, hide_in_text, redact_said
 
 from .listing import run_links, status_chip
 
@@ -49,8 +50,12 @@ class ResultPage:
     run: str
 
 
-def result_page(pk: int) -> ResultPage | None:
-    """The page of the stored result `pk`; None when there is none. Two queries."""
+def result_page(pk: int, why_withheld: Callable[[str], str]) -> ResultPage | None:
+    """The page of the stored result `pk`; None when there is none. Two queries.
+
+    Args:
+        why_withheld: why the viewer may not read the results of a task; "" for who may.
+    """
     heavy = ("result", "traceback", "task_args", "task_kwargs", "meta")
     sizes = {f"{name}_size": Length(name) for name in heavy}
     # What is longer than READ is not even fetched.
@@ -64,6 +69,7 @@ def result_page(pk: int) -> ResultPage | None:
     result: Any = found.first()
     if result is None:
         return None
+    withheld = Text(note=note) if (note := why_withheld(result.task_name or "")) else None
     took = (result.date_done - result.date_started).total_seconds() if result.date_started else None
     return ResultPage(
         title=job_title(result.task_name) if result.task_name else "Not named",
@@ -80,9 +86,9 @@ def result_page(pk: int) -> ResultPage | None:
             ("Kept as", f"{result.content_type}, {result.content_encoding}, {file_size(result.result_size or 0)}"),
             ("Function", result.task_name or "unnamed"),
         ),
-        value=_pretty(result.result_text, result.result_size, result.content_type),
-        arguments=_arguments(result),
-        traceback=_cut(result.traceback_text or "", result.traceback_size),
+        value=withheld or _pretty(result.result_text, result.result_size, result.content_type),
+        arguments=withheld or _arguments(result),
+        traceback=Text() if withheld else _cut(hide_in_text(result.traceback_text or ""), result.traceback_size),
         run=run_links([result.task_id]).get(result.task_id, ""),
     )
 
@@ -120,7 +126,7 @@ def _pretty(text: str, size: int | None, content_type: str) -> Text:
 
 
 def _shown(value: Any) -> Text:
-    return _cut(json.dumps(redact(value), ensure_ascii=False, indent=2, default=str))
+    return _cut(json.dumps(redact_said(value), ensure_ascii=False, indent=2, default=str))
 
 
 def _cut(text: str, size: int | None = None) -> Text:

@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, why_withheld, withheld_from
 from admin_ext.parts.addresses import run_address
 from admin_ext.parts.keyset import link
 from admin_ext.parts.sendable import sendable
@@ -21,6 +21,7 @@ from admin_ext.parts.words import duration, value
 from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
 from jobs.ledger.compare import LOOKED_THROUGH, SHORTEST_ID, Measure, Pair, compare, find_run, last_success
+from jobs.ledger.readable import Withheld, readable
 from jobs.ledger.run_query import RunQuery
 from jobs.ledger.run_slices import RunLine, run_slice
 from jobs.models import Run
@@ -124,7 +125,8 @@ class CompareView(UnfoldModelAdminViewMixin, TemplateView):
             return redirect("admin:jobs_run_changelist")
         asked = request.GET.get("with", "").replace("\x00", "").strip()
         found = find_run(asked) if asked else ()
-        other = found[0] if len(found) == 1 else None
+        other = readable(found[0], withheld_from(request)) if len(found) == 1 else None
+        run = readable(run, withheld_from(request))
         context = {"other": other, "asked": asked[:64], "problem": _problem(asked, found)}
         return self.render_to_response(self.get_context_data(run=run, **context))
 
@@ -145,11 +147,14 @@ class CompareView(UnfoldModelAdminViewMixin, TemplateView):
             context |= {
                 "lines": [_line(pair) for pair in pairs],
                 "other_title": job_title(other.task_name),
+                "withheld": next(
+                    (why_withheld(self.request, one.task_name) for one in (run, other) if one.withheld), ""
+                ),
                 "kept": run.arguments_exact and other.arguments_exact,
                 "turned": compare_address(other, run),
             }
         else:
-            context["offered"] = _offered(run)
+            context["offered"] = _offered(run, withheld_from(self.request))
         return super().get_context_data(**kwargs, **context)
 
 
@@ -170,7 +175,7 @@ def _problem(asked: str, found: tuple[Run, ...]) -> str:
     return f"No run has the id {asked[:64]}. It may have been pruned, or mistyped."
 
 
-def _offered(run: Run) -> list[tuple[RunLine, str]]:
+def _offered(run: Run, withheld: Withheld) -> list[tuple[RunLine, str]]:
     """The newest runs of the same job, to choose from."""
-    found = run_slice(RunQuery(task_name=run.task_name), limit=OFFERED + 1).lines
+    found = run_slice(RunQuery(task_name=run.task_name, withheld=withheld), limit=OFFERED + 1).lines
     return [(line, compare_address(run, line.run)) for line in found if line.run.pk != run.pk][:OFFERED]

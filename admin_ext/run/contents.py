@@ -14,7 +14,7 @@ from admin_ext.acts.retry_facts import marks
 from admin_ext.audit.sentences import sentences
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.objects.links import object_links
-from admin_ext.parts.access import VIEW_SCHEDULE, may, needed_role
+from admin_ext.parts.access import VIEW_SCHEDULE, may, why_withheld
 from admin_ext.parts.addresses import verb_links
 from admin_ext.parts.chips import DRY_RUN
 from admin_ext.parts.keyset import link
@@ -22,7 +22,6 @@ from admin_ext.parts.words import plural
 from jobs.ledger.dry_runs import is_dry_run
 from jobs.ledger.durations import usual
 from jobs.ledger.family import family
-from jobs.ledger.files import files_permission
 from jobs.ledger.live import live_of, progress_of
 from jobs.ledger.preview import can_preview
 from jobs.ledger.run_page import AttemptLine, Outcome, RunPage, attempts, outcome, trail
@@ -58,6 +57,7 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     return {
         "page": page,
         "run": run,
+        "withheld": why_withheld(request, run.task_name) if run.withheld else "",
         "tab": tab,
         "tabs": tab_links(page, tab, lines),
         "turned": _turned(request, run),
@@ -103,15 +103,14 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     usually = usual([run.task_name]).get(run.task_name)
     context: dict[str, Any] = {
         "steps": steps(run, usually),
-        "result": result_of(came, run),
+        "result": None if run.withheld else result_of(came, run),
         "error": error_card(came),
         "error_attempt": came.attempt or run.attempt,
         "error_worker": came.worker,
         "like": like_words(run),
-        "changed": what_changed(run, page.job),
+        "changed": None if run.withheld else what_changed(run, page.job),
         "files": [(file, can_preview(file)) for file in page.files],
         "files_words": plural(len(page.files), "file"),
-        "files_need": _files_need(request, page) if page.files else "",
         "facts": facts(page, usually, _schedule_href(request, run)),
         "based_on": based_on_words(page.based_on) if page.based_on else "",
         "objects": object_links(request, page.objects),
@@ -119,6 +118,8 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     }
     if not run.is_active and not _turned(request, run):
         return {**context, "progress": progress_card(run, progress_of(run.progress))}
+    if run.withheld:
+        return context
     live = live_of(run)
     log = log_of(run, live, Shown(last=LINES_ON_OVERVIEW))
     return {
@@ -129,14 +130,10 @@ def _overview(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     }
 
 
-def _files_need(request: HttpRequest, page: RunPage) -> str:
-    """What the viewer lacks to open them; "" when nothing."""
-    permission = files_permission(page.job)
-    return f"{needed_role(permission)}." if permission and not may(request, permission) else ""
-
-
 def _log(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     run, shown = page.run, Shown.of(request.GET)
+    if run.withheld:
+        return {"lines_written": None}
     live = live_of(run)
     log = log_of(run, live, Shown(warnings=shown.warnings, attempt=shown.attempt))
     numbers = sorted({line.attempt for line in live.lines})
@@ -199,7 +196,7 @@ def _family(request: HttpRequest, page: RunPage) -> dict[str, Any]:
 
 
 def _audit(request: HttpRequest, page: RunPage) -> dict[str, Any]:
-    return {"audit": sentences(trail(page.run.task_id))}
+    return {"audit": sentences(trail(page.run))}
 
 
 def _technical(request: HttpRequest, page: RunPage) -> dict[str, Any]:

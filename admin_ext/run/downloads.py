@@ -11,10 +11,11 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpRe
 from django.shortcuts import redirect
 from django.views.decorators.http import require_safe
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless, refuse_withheld
 from jobs.errors import NotPermitted
 from jobs.ledger.files import FileGone, open_file
 from jobs.ledger.live import live_of
+from jobs.ledger.readable import readable_attempt
 from jobs.ledger.run_page import outcome, run_page
 from jobs.models import Run, RunFile
 
@@ -56,6 +57,7 @@ def download_log(request: HttpRequest, object_id: str) -> HttpResponse:
     run = Run.objects.filter(task_id=unquote(object_id)).first()
     if run is None:
         raise Http404("No run has this id.")
+    refuse_withheld(request, run.task_name)
     return _text(log_text(live_of(run)), f"run-{run.short_id}-log.txt")
 
 
@@ -67,9 +69,10 @@ def download_traceback(request: HttpRequest, object_id: str) -> HttpResponse:
     asked = request.GET.get("attempt", "")
     if page is None:
         raise Http404("No run has this id.")
+    refuse_withheld(request, page.run.task_name)
     if asked.isascii() and asked.isdigit() and len(asked) < 10:
         attempt = page.run.attempts.filter(number=int(asked)).order_by("-pk").first()
-        text = attempt.traceback if attempt else ""
+        text = readable_attempt(attempt, withheld=False).traceback if attempt else ""
     else:
         text = outcome(page).traceback
     if not text:

@@ -15,14 +15,21 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.sidebar import BADGE_CAP, remember_failures, remember_running
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless
+from admin_ext.parts.access import (
+    SEE_RUNS_REFUSED,
+    VIEW_RUN,
+    person,
+    refuse_unless,
+    refuse_withheld,
+    withheld_from,
+)
 from admin_ext.parts.live import stranger
 from jobs.errors import NotPermitted
 from jobs.ledger.files import FileGone
 from jobs.ledger.live import live_of
 from jobs.ledger.preview import Preview, preview
 from jobs.ledger.run_page import RunPage, run_page
-from jobs.models import Run
+from jobs.models import Run, RunFile
 from jobs.states import FINISHED, State
 
 from .contents import run_context
@@ -43,7 +50,8 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         task_id = unquote(kwargs["object_id"])
         tab = Tab.of(request.GET.get("tab", ""))
-        page = run_page(task_id, running_cap=BADGE_CAP, ended=tab is Tab.OVERVIEW)
+        withheld = withheld_from(request)
+        page = run_page(task_id, running_cap=BADGE_CAP, ended=tab is Tab.OVERVIEW, withheld=withheld)
         if page is None:
             messages.warning(request, f"No run has the id {task_id[:64]}. It may have been pruned, or mistyped.")
             return redirect("admin:jobs_run_changelist")
@@ -56,7 +64,10 @@ class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
 
     def _preview(self, page: RunPage, key: str) -> Preview | None:
         """The beginning of the file that the address names; a file that is gone says so."""
-        file = next((file for file in page.files if str(file.pk) == key), None)
+        files = page.files
+        if page.run.withheld and key.isascii() and key.isdigit() and len(key) < 19:
+            files = tuple(RunFile.objects.filter(run_id=page.run.pk, pk=key))  # so that the refusal is recorded
+        file = next((file for file in files if str(file.pk) == key), None)
         if file is None:
             return None
         file.run = page.run
@@ -84,7 +95,7 @@ def live_run(request: HttpRequest, object_id: str) -> HttpResponse:
     if (answer := stranger(request)) is not None:
         return answer
     refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
-    page = run_page(unquote(object_id))
+    page = run_page(unquote(object_id), withheld=withheld_from(request))
     if page is None:
         raise Http404("No run has this id.")
     context = {**run_context(request, page), "fragment": True}
@@ -102,6 +113,7 @@ def live_log(request: HttpRequest, object_id: str) -> HttpResponse:
     run = Run.objects.defer("arguments").filter(task_id=unquote(object_id)).first()
     if run is None:
         raise Http404("No run has this id.")
+    refuse_withheld(request, run.task_name)
     shown = Shown.of(request.GET)
     live = live_of(run)
     log = log_of(run, live, shown)

@@ -67,5 +67,6 @@ def technical(page: RunPage) -> tuple[tuple[Details, ...], tuple[Details, ...]]:
 
 
 def arguments_text(page: RunPage) -> str:
-    """`[args, kwargs]` as the ledger keeps them, without secrets; "" where they could not be kept."""
-    return sendable(raw_arguments(page.run, page.job)) if page.run.arguments_exact else ""
+    """`[args, kwargs]` as the ledger keeps them, without secrets; "" where they could not be kept, or are withheld."""
+    shown = page.run.arguments_exact and not page.run.withheld
+    return sendable(raw_arguments(page.run, page.job)) if shown else ""

@@ -15,6 +15,7 @@ from admin_ext.parts.chips import run_chip
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import clock
 from jobs.catalog.registry import job_title
+from jobs.ledger.readable import Withheld
 from jobs.ledger.run_query import RunQuery
 from jobs.states import Source, State
 
@@ -106,8 +107,8 @@ class Asked:
             return f"Look for ids that begin with “{self.words}”", self.link(q=_ID + self.words)
         return None
 
-    def query(self, viewer_id: int | None) -> RunQuery:
-        """What to read; only when there is no problem."""
+    def query(self, viewer_id: int | None, withheld: Withheld) -> RunQuery:
+        """What to read, but for what the viewer may not; only when there is no problem."""
         by = viewer_id if self.by == "me" else _number(self.by)
         return RunQuery(
             state=State(self.state) if self.state else None,
@@ -123,6 +124,7 @@ class Asked:
             since=self._since(timezone.now()) if self.since else None,
             until=_time(self.until) if self.until else None,
             words=self.words,
+            withheld=withheld,
         )
 
     def _since(self, now: datetime) -> datetime:

@@ -15,6 +15,7 @@ from admin_ext.parts.words import capped, clock
 from jobs.ledger.durations import usual
 from jobs.ledger.export import MOST_ROWS
 from jobs.ledger.needing_action import NEEDING, needing_statement
+from jobs.ledger.readable import Withheld
 from jobs.ledger.run_counts import RunCounts, run_counts
 from jobs.ledger.run_query import Place, RunQuery, search_is_indexed
 from jobs.ledger.run_slices import RunSlice, run_slice
@@ -73,7 +74,9 @@ class RunListPage:
         return f"{MOST_ROWS:,}"
 
 
-def run_list_page(parameters: Mapping[str, Any], viewer_id: int | None, *, link_schedules: bool = False) -> RunListPage:
+def run_list_page(
+    parameters: Mapping[str, Any], viewer_id: int | None, withheld: Withheld, *, link_schedules: bool = False
+) -> RunListPage:
     """Read the list that the address asks for.
 
     Two queries, one more where what jobs usually take has to be read anew, and one where the index of words is asked.
@@ -83,7 +86,7 @@ def run_list_page(parameters: Mapping[str, Any], viewer_id: int | None, *, link_
     if asked.problems:
         names = named((), read=False)
         return RunListPage(asked, position, (), _pills(asked, None), _drops(asked, names), names)
-    query = asked.query(viewer_id)
+    query = asked.query(viewer_id, withheld)
     shown = run_slice(query, limit=PER_PAGE, place=position.place, backwards=position.backwards)
     counts = run_counts(
         query,

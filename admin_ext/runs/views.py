@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless, withheld_from
 from admin_ext.parts.keyset import NotAPosition, RunPosition
 from admin_ext.parts.words import capped, plural
 from jobs.errors import NotPermitted
@@ -43,7 +43,11 @@ def new_runs(request: HttpRequest) -> HttpResponse:
         place = RunPosition.of(request.GET).after
     except NotAPosition:
         place = None
-    count = 0 if asked.problems or place is None else newer_count(asked.query(request.user.pk), place, cap=NEW_CAP)
+    count = (
+        0
+        if asked.problems or place is None
+        else newer_count(asked.query(request.user.pk, withheld_from(request)), place, cap=NEW_CAP)
+    )
     if not count:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
     words = plural(count, "new run") if count <= NEW_CAP else f"{capped(count, NEW_CAP)} new runs"
@@ -62,7 +66,9 @@ def export_view(request: HttpRequest) -> HttpResponseBase:
         return redirect(reverse("admin:jobs_run_changelist") + asked.link())
     filters = asked.words_of(named((), read=False))
     try:
-        lines = export_runs(asked.query(request.user.pk), actor=person(request), filters=filters)
+        lines = export_runs(
+            asked.query(request.user.pk, withheld_from(request)), actor=person(request), filters=filters
+        )
     except NotPermitted as error:
         raise PermissionDenied(str(error)) from None
     name = f"runs-{timezone.localtime():%Y%m%d-%H%M}.csv"

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 
-from admin_ext.parts.access import may, needed_role
+from admin_ext.parts.access import may, needed_role, withheld_from
 from jobs.catalog.registry import Job
 from jobs.ledger.verbs import DELETE_SCHEDULE, START_RUN, SWITCH_OFF, Verb
 
+CANNOT_WORK = "It cannot do its work; whoever may run its job sees why."
 #: These disarm a schedule: whoever may not run its job may still stop it.
 _DISARM = (SWITCH_OFF, DELETE_SCHEDULE)
+
+
+def readable_problem(request: HttpRequest, task_name: str, problem: str) -> str:
+    """What is wrong with a schedule; it may quote arguments, so that who may not read them is told only that."""
+    return CANNOT_WORK if problem and task_name in withheld_from(request) else problem
 
 
 class Lacking:

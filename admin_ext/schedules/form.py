@@ -16,7 +16,7 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.form.parameters import focus_first_wrong
-from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person
+from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person, withheld_from
 from admin_ext.parts.access import refuse_unless as refuse_page_unless
 from admin_ext.parts.asking import CONFIRM, LONGEST_REASON
 from admin_ext.parts.chips import SCHEDULE
@@ -34,7 +34,7 @@ from jobs.schedules.spec import InvalidSchedule
 from jobs.schedules.stored import Stored, read_one
 from jobs.schedules.verbs import change_schedule, create_schedule, refuse_unless, version_of
 
-from .access import Lacking
+from .access import Lacking, readable_problem
 from .fields import WhenForm
 from .sheet import ScheduleSheet, fresh_sheet, sent_sheet, why_not_schedulable
 from .shown import Shown, shown
@@ -222,9 +222,9 @@ class ChangeSchedule(ScheduleFormView):
         state = "broken" if problem else "on" if stored.row.enabled else "off"
         about: Shown = shown(self.request, stored, now)
         may_see_runs = may(self.request, VIEW_RUN)
-        query = RunQuery(schedule_id=stored.row.pk)
+        query = RunQuery(schedule_id=stored.row.pk, withheld=withheld_from(self.request))
         context = {
-            "problem": problem,
+            "problem": readable_problem(self.request, stored.row.task, problem),
             "chip": SCHEDULE[state],
             "about": about,
             "held_title": job_title(stored.row.task),

@@ -26,7 +26,7 @@ from jobs.schedules.sentence import sentence
 from jobs.schedules.spec import BrokenSchedule
 from jobs.schedules.stored import Stored, read
 
-from .access import Lacking
+from .access import Lacking, readable_problem
 
 #: So many are read and put in order; with more the page asks for a name.
 MOST_READ = 2000
@@ -175,7 +175,7 @@ def _line(one: _Known, last: Run | None, lacking: Lacking, now: datetime) -> Sch
         state=one.state,
         enabled=row.enabled,
         chip=SCHEDULE[one.state],
-        problem=one.problem,
+        problem=readable_problem(lacking.request, row.task, one.problem),
         next=upcoming,
         day=_day(upcoming, now),
         relative=f"in {duration((upcoming.at - now).total_seconds())}" if upcoming else "",

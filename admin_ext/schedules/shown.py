@@ -8,6 +8,7 @@ from datetime import datetime
 
 from django.http import HttpRequest
 
+from admin_ext.parts.access import why_withheld
 from admin_ext.parts.words import value
 from jobs.catalog.registry import job_title
 from jobs.ledger.redaction import hide_call, redact
@@ -29,6 +30,7 @@ class Shown:
         title: of its job.
         foretold: of the time that is stored; None where none can be read.
         arguments: label and value; secrets are hidden.
+        withheld: why the viewer may not read the arguments; "" for who may.
         run_needs, switch_needs, change_needs, delete_needs: what the viewer lacks; "" when nothing.
     """
 
@@ -41,11 +43,12 @@ class Shown:
     change_needs: str
     delete_needs: str
     job_known: bool
+    withheld: str
 
 
 def shown(request: HttpRequest, stored: Stored, now: datetime) -> Shown:
     """The schedule as its page and its questions tell it."""
-    lacking, job = Lacking(request), job_of(stored)
+    lacking, job, withheld = Lacking(request), job_of(stored), why_withheld(request, stored.row.task)
     try:
         foretold = preview(stored.plan, now)
     except BrokenSchedule:
@@ -54,7 +57,8 @@ def shown(request: HttpRequest, stored: Stored, now: datetime) -> Shown:
         title=job_title(stored.row.task),
         sentence=told_time(stored),
         foretold=foretold,
-        arguments=tuple(told_arguments(stored)),
+        arguments=() if withheld else tuple(told_arguments(stored)),
+        withheld=withheld,
         run_needs=lacking.why_not(START_RUN, job),
         switch_needs=lacking.why_not(SWITCH_OFF if stored.row.enabled else SWITCH_ON, job),
         change_needs=lacking.why_not(CHANGE_SCHEDULE, job),

@@ -32,6 +32,7 @@ from jobs.schedules.problems import job_of, problem_of
 from jobs.schedules.stored import Stored, read_one
 from jobs.schedules.verbs import delete_schedule, run_now, switch_off, switch_on
 
+from .access import readable_problem
 from .form import CHANGE, LIST
 from .shown import shown
 
@@ -199,7 +200,7 @@ class RunSchedule(AskSchedule):
         context = {
             "facts": facts,
             "job": job,
-            "problem": problem_of(self.stored, timezone.now()),
+            "problem": readable_problem(self.request, self.stored.row.task, problem_of(self.stored, timezone.now())),
             "button": button(job.danger, has_dry_run=False) if job else "Run",
             "icon_name": "play_arrow",
             "red": danger,

@@ -15,7 +15,7 @@ from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import VIEW_RUN, may
+from admin_ext.parts.access import VIEW_RUN, may, withheld_from
 from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import PER_PAGE, link
 from admin_ext.parts.words import file_size, plural
@@ -159,7 +159,8 @@ def _read(which: Which, before: str, after: str) -> tuple[list[DeadLetter], str]
 
 
 def _lines(request: HttpRequest, letters: list[DeadLetter]) -> tuple[Line, ...]:
-    read = [(letter, told(letter)) for letter in letters]
+    withheld = withheld_from(request)
+    read = [(letter, told(letter, withheld)) for letter in letters]
     hrefs: Mapping[str, str] = {}
     if may(request, VIEW_RUN):
         ids = {one.task_id for _, one in read if one.task_id}

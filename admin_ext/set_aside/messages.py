@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import VIEW_RUN, may
+from admin_ext.parts.access import VIEW_RUN, may, withheld_from
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import ago, file_size, plural
 from admin_ext.queues.lines import queue_href
@@ -117,7 +117,8 @@ def messages_page(request: HttpRequest) -> MessagesPage:
 
 
 def _lines(request: HttpRequest, messages: list[SetAside], may_discard: bool) -> tuple[MessageLine, ...]:
-    read = [(one, message_text(one)) for one in messages]
+    withheld = withheld_from(request)
+    read = [(one, message_text(one, withheld)) for one in messages]
     sees_runs = may(request, VIEW_RUN)
     ids = {told.task_id for _, told in read if told.task_id} if sees_runs else set()
     known = set(Run.objects.filter(task_id__in=ids).values_list("task_id", flat=True)) if ids else set()

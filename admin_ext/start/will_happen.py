@@ -11,8 +11,8 @@ from admin_ext.frame.machinery import Machinery
 from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import capped, duration, plural
 from jobs.catalog.registry import Danger, Job, Targets
-from jobs.ledger.files import files_permission
 from jobs.ledger.lists import JobHistory, waiting_in_queue
+from jobs.ledger.readable import own_permission
 
 WAITING_CAP = 1000
 FILES_TOO = "the run, its parameters and its files"
@@ -79,7 +79,7 @@ def consequences(job: Job, history: JobHistory, machinery: Machinery, *, queue: 
         facts.append(
             Consequence("warning", "Not known to be safe to run twice: a second run may do its work again.", "warn")
         )
-    seen = "the run and its parameters; its files, who may run it" if files_permission(job) else FILES_TOO
+    seen = "that it ran; what it was given and says, who may run it" if own_permission(job) else FILES_TOO
     facts.append(Consequence("visibility", f"Everyone with the role Viewer sees {seen}."))
     return facts
 

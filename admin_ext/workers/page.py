@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from django.views.generic import TemplateView
 from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, withheld_from
 from admin_ext.parts.chips import UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
@@ -23,6 +23,7 @@ from jobs.fleet.conditions import Condition, Judged
 from jobs.fleet.day import read_day
 from jobs.fleet.vitals import TREND_POINTS, read_busy, read_trend
 from jobs.ledger.durations import usual
+from jobs.ledger.readable import Withheld, readable
 from jobs.models import Run
 
 from .lines import PAGE, Execution, WorkerLine, chip_of, executions, heard_words, left_by, memory_of, said, worker_line
@@ -116,7 +117,7 @@ def worker_page(request: HttpRequest) -> WorkerPage:
     beacon = one.beacon
     known = usual({task for task, _ in beacon.tasks.values()}) if beacon.tasks else {}
     running = executions(one, known)
-    runs = _runs([execution.task_id for execution in running[:SHOWN]])
+    runs = _runs([execution.task_id for execution in running[:SHOWN]], withheld_from(request))
     asked = request.GET.get("range", "")
     asked = asked if asked in RANGES else "1h"
     memory, memory_read = _memory_chart(one, asked, at, live=live)
@@ -175,9 +176,10 @@ def _memory_chart(one: Judged, asked: str, at: float | None, *, live: bool) -> t
     return (_days.keep(chart, name=beacon.worker) if chart else None), ""
 
 
-def _runs(ids: list[str]) -> dict[str, Run]:
+def _runs(ids: list[str], withheld: Withheld) -> dict[str, Run]:
     known = [task_id for task_id in ids if "\x00" not in task_id]  # PostgreSQL refuses to look for such a one
-    return {run.task_id: run for run in Run.objects.filter(task_id__in=known).defer("arguments")} if known else {}
+    found = Run.objects.filter(task_id__in=known).defer("arguments") if known else ()
+    return {run.task_id: readable(run, withheld) for run in found}
 
 
 def _heard(one: Judged, live: bool) -> str:

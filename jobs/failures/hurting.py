@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from jobs.catalog.registry import RetrySafety, find_job
 from jobs.errors import UnknownJob
+from jobs.ledger.readable import NOTHING, Withheld
 from jobs.ledger.run_slices import RunLine, line_of
 from jobs.models import FailureCase, FailureGroup, Run
 from jobs.states import ACTIVE, FINISHED
@@ -41,11 +42,13 @@ class Retryable:
     left_out: dict[str, int]
 
 
-def hurting_cases(group: FailureGroup, *, limit: int) -> tuple[HurtingCase, ...]:
+def hurting_cases(group: FailureGroup, *, limit: int, withheld: Withheld = NOTHING) -> tuple[HurtingCase, ...]:
     """The newest cases that hurt. Two statements."""
     cases = _hurting(group, limit)
     runs = {run.task_id: run for run in _runs([case.last_run for case in cases], "arguments")}
-    return tuple(HurtingCase(line_of(runs[case.last_run]), case.hurting) for case in cases if case.last_run in runs)
+    return tuple(
+        HurtingCase(line_of(runs[case.last_run], withheld), case.hurting) for case in cases if case.last_run in runs
+    )
 
 
 def retryable_runs(group: FailureGroup) -> Retryable:

@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from jobs.ledger.needing_action import is_awake
+from jobs.ledger.readable import NOTHING, Withheld, readable_group
 from jobs.models import FailureCount, FailureGroup, Run
 from jobs.states import State as RunState
 
@@ -108,13 +109,17 @@ class GroupSlice:
     more: bool
 
 
-def group_slice(view: View, *, number: int, per_page: int, now: datetime) -> GroupSlice:
-    """The page `number`, counted from 0, of a tab: what matters most first, then what failed last. Three statements."""
+def group_slice(view: View, *, number: int, per_page: int, now: datetime, withheld: Withheld = NOTHING) -> GroupSlice:
+    """The page `number`, counted from 0, of a tab: what matters most first, then what failed last. Three statements.
+
+    Args:
+        withheld: the tasks whose runs the viewer may not read.
+    """
     groups = list(FailureGroup.objects.filter(_of(view, now)).order_by("-last_seen", "-id")[: MOST_READ + 1])
     more = len(groups) > MOST_READ
     groups = groups[:MOST_READ]
     groups.sort(key=lambda group: _first(group, now))
-    shown = groups[number * per_page : (number + 1) * per_page]
+    shown = [readable_group(group, withheld) for group in groups[number * per_page : (number + 1) * per_page]]
     pks = [group.pk for group in shown]
     numbers = _numbers([*_last_hour(pks, now), *_tab_counts(now), _running()])
     found = _paces(pks, numbers, now)

@@ -15,6 +15,7 @@ from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
 from jobs.ledger.needing_action import needing_action
 from jobs.ledger.nested import CountOf
+from jobs.ledger.readable import NOTHING, Withheld, readable, readable_attempt, readable_events, readable_group
 from jobs.ledger.shown_arguments import without_secrets
 from jobs.ledger.verbs import RETRY_RUN
 from jobs.models import Attempt, AuditEvent, FailureGroup, FailureNote, Run
@@ -31,7 +32,7 @@ SHARE = 0.2
 LONGEST_ARGUMENTS, LONGEST_VALUE = 10_000, 80
 SHOWN = 6
 #: What is read of 200 runs: what they are compared by, and what the page says of the newest.
-READ = ("task_id", "worker", "release", "arguments_exact", "error_type", "error_message")
+READ = ("task_id", "task_name", "worker", "release", "arguments_exact", "error_type", "error_message")
 NOTES_SHOWN = EVENTS_SHOWN = 50
 HOURS_SHOWN = 48
 
@@ -66,6 +67,7 @@ class GroupPage:
     Attributes:
         job: None where the catalogue has it no more.
         needing_action, running: for the badges, counted up to one more than CAP.
+        withheld: the viewer may not read its runs.
         was_retried: somebody has retried its runs in one act.
         has_notes: somebody wrote about it.
     """
@@ -78,6 +80,7 @@ class GroupPage:
     needing_action: int
     running: int
     was_retried: bool = False
+    withheld: bool = False
     has_notes: bool = False
 
 
@@ -98,8 +101,12 @@ class WhatHappened:
     notes: tuple[FailureNote, ...]
 
 
-def group_page(pk: int, now: datetime) -> GroupPage | None:
-    """The group; None where there is none. Two statements."""
+def group_page(pk: int, now: datetime, withheld: Withheld = NOTHING) -> GroupPage | None:
+    """The group; None where there is none. Two statements.
+
+    Args:
+        withheld: the tasks whose runs the viewer may not read.
+    """
     running = Run.objects.filter(state=State.RUNNING).order_by()
     its_id = Cast(OuterRef("pk"), CharField())
     retries = AuditEvent.objects.filter(object_type="failure", object_id=its_id, verb=RETRY_RUN.name)
@@ -119,7 +126,8 @@ def group_page(pk: int, now: datetime) -> GroupPage | None:
     except UnknownJob:
         job = None
     return GroupPage(
-        group=group,
+        group=readable_group(group, withheld),
+        withheld=group.task_name in withheld,
         title=job_title(group.task_name),
         job=job,
         status=status_of(group, pace, now),
@@ -136,10 +144,11 @@ def what_happened(page: GroupPage) -> WhatHappened:
     runs = _newest(page.group)
     newest = runs[0] if runs else None
     attempts = Attempt.objects.filter(run=newest).order_by("-number", "-id") if newest else Attempt.objects.none()
+    attempt, hidden = attempts.first(), frozenset({page.group.task_name}) if page.withheld else NOTHING
     return WhatHappened(
-        run=newest,
-        attempt=attempts.first(),
-        shared=shared(runs, page.job),
+        run=readable(newest, hidden) if newest else None,
+        attempt=readable_attempt(attempt, withheld=page.withheld) if attempt else None,
+        shared=() if page.withheld else shared(runs, page.job),
         looked_at=len(runs),
         notes=tuple(FailureNote.objects.filter(group=page.group)[:NOTES_SHOWN]) if page.has_notes else (),
     )
@@ -148,7 +157,7 @@ def what_happened(page: GroupPage) -> WhatHappened:
 def trail(page: GroupPage) -> tuple[AuditEvent, ...]:
     """What people did with the group, newest first. One statement."""
     events = AuditEvent.objects.filter(object_type="failure", object_id=str(page.group.pk)).order_by("-id")
-    return tuple(events[:EVENTS_SHOWN])
+    return readable_events(events[:EVENTS_SHOWN], frozenset({page.group.task_name}) if page.withheld else NOTHING)
 
 
 def shared(runs: Sequence[Run], job: Job | None) -> tuple[Shared, ...]:

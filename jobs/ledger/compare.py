@@ -97,7 +97,7 @@ def waited(run: Run) -> float | None:
 
 
 def _parameters(then: Run, now: Run, job: Job | None, then_job: Job | None) -> list[Pair]:
-    if not (then.arguments_exact and now.arguments_exact):
+    if then.withheld or now.withheld or not (then.arguments_exact and now.arguments_exact):
         return []
     old, new = _named(then, then_job), _named(now, job)
     pairs = []

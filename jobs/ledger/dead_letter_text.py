@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.catalog.registry import find_job
-from jobs.catalog.secrecy import without_passwords
 from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import MOST_TEXT, DeadLetter
 from jobs.pipeline.facts import keepable
 
-from .redaction import HIDDEN, redact
+from .readable import NOTHING, Withheld
+from .redaction import HIDDEN, hide_in_text, redact, redact_said
 from .shown_arguments import without_secrets
+from .summary import NOT_SHOWN
 
 #: Characters of a fact's text that a page shows.
 LONGEST_SHOWN = 4_000
 _LONGEST_NAME = 255
 _NAMED = {name: re.compile(rf'"{name}":\s*("(?:[^"\\]|\\.){{0,600}}")') for name in ("task_id", "task")}
-#: A name that sounds like a secret, and the value after it, in JSON, in JSON within JSON, and in Python's spelling.
-_SECRET = re.compile(
-    r"""((?:pass(?:word|wd|phrase)|secret|token|(?:api|private|access|encryption|signing)_?key|authorization|cookie|credential|dsn|pwd"""
-    r"""|session_?(?:id|key)|signature(?=\\{0,9}["']?\s{0,9}[:=])|(?<![a-z])(?:bearer|auth(?![a-z])))[\w-]{0,40}(?:\\{0,9}["'])?\s{0,9}[:=]\s{0,9})"""
-    r"""(\\*"(?:[^"\\]|\\[^"]|\\+"(?=[^\s,:}\]]))*\\*"?|'(?:[^'\\]|\\.)*'?|(?:(?:bearer|basic)\s+)?[^\s,}\]]+)""",
-    re.IGNORECASE,
-)
 #: Arguments as Python spells them: nobody can tell which of them are secret.
 _SPELLED = {"args", "kwargs"}
 
@@ -40,6 +34,7 @@ class Told:
         text: indented where it is JSON; without secrets; at most LONGEST_SHOWN characters.
         is_json: False where nothing but the look of a name tells what is secret.
         cut: there is more than `text`.
+        withheld: the viewer may not read it: `text` says so.
     """
 
     task_id: str
@@ -47,10 +42,25 @@ class Told:
     text: str
     is_json: bool
     cut: bool
+    withheld: bool = False
 
 
-def told(letter: DeadLetter) -> Told:
-    """Read it as far as that goes; never raises, whatever it holds."""
+def told(letter: DeadLetter, withheld: Withheld = NOTHING) -> Told:
+    """Read it as far as that goes; never raises, whatever it holds. `withheld`: of these tasks nothing but the name."""
+    found = _told(letter)
+    if not is_withheld(found.task, letter.text, withheld, whole=letter.whole):
+        return found
+    return replace(found, text=NOT_SHOWN, withheld=True)
+
+
+def is_withheld(task: str, text: str, withheld: Withheld, *, whole: bool) -> bool:
+    """Whether a text tells of a guarded task: where no name can be read, if it is cut or one is anywhere in it."""
+    if task or not withheld:
+        return task in withheld
+    return not whole or any(name in text for name in withheld)
+
+
+def _told(letter: DeadLetter) -> Told:
     values = _values(letter.text) if letter.whole else None
     if isinstance(values, dict):
         try:
@@ -61,7 +71,7 @@ def told(letter: DeadLetter) -> Told:
         else:
             return Told(task_id, task, _beginning(text), is_json=True, cut=len(text) > LONGEST_SHOWN)
     # Hidden before it is cut: half a secret is one, too.
-    text = _in_text(letter.text[: 2 * LONGEST_SHOWN])
+    text = hide_in_text(letter.text[: 2 * LONGEST_SHOWN])
     return Told(
         _found("task_id", letter.text),
         _found("task", letter.text),
@@ -88,12 +98,12 @@ def _shown(values: dict[str, Any], task: str) -> dict[str, Any]:
         shown["arguments"] = _arguments(values["arguments"], task)
     if isinstance(values.get("result"), str):
         result = _values(values["result"])
-        shown["result"] = _in_text(values["result"]) if result is None else redact(result)
+        shown["result"] = hide_in_text(values["result"]) if result is None else redact_said(result)
     if isinstance(shown.get("meta"), dict):
         shown["meta"] = {name: HIDDEN if name in _SPELLED else value for name, value in shown["meta"].items()}
     for name in ("traceback", "error_message"):
         if isinstance(shown.get(name), str):
-            shown[name] = _in_text(shown[name])
+            shown[name] = hide_in_text(shown[name])
     return shown
 
 
@@ -107,10 +117,6 @@ def _arguments(text: str, task: str) -> Any:
         return without_secrets(text, job)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return HIDDEN
-
-
-def _in_text(text: str) -> str:
-    return without_passwords(_SECRET.sub(rf"\1{HIDDEN}", text))
 
 
 def _name(value: Any) -> str:

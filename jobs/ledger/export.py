@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Any
 
@@ -14,9 +15,11 @@ from jobs.catalog.registry import job_title
 from jobs.models import Run
 
 from .audit import Actor, Subject, record
+from .readable import withheld_tasks
 from .run_counts import run_counts
 from .run_query import Place, RunQuery
 from .run_slices import run_slice
+from .summary import NOT_SHOWN
 from .verbs import EXPORT_RUNS, require
 
 logger = logging.getLogger(__name__)
@@ -71,7 +74,7 @@ def export_runs(query: RunQuery, *, actor: Actor, filters: Mapping[str, str]) ->
     subject = Subject("runs", "", f"runs: {words}" if words else "all runs")
     require(EXPORT_RUNS, actor, subject)
     record(EXPORT_RUNS.name, actor, subject, details={"filters": dict(filters), "most_rows": MOST_ROWS})
-    return _lines(query, timezone.get_current_timezone())
+    return _lines(replace(query, withheld=withheld_tasks(actor.may)), timezone.get_current_timezone())
 
 
 def _lines(query: RunQuery, zone: tzinfo) -> Iterator[str]:
@@ -105,7 +108,8 @@ def _cells(run: Run, zone: tzinfo) -> Sequence[Any]:
     asked = max(run.accepted_at, run.not_before or run.accepted_at)
     wait = max((run.started_at - asked).total_seconds(), 0.0) if run.started_at else ""
     took: float | str = "" if run.runtime is None else run.runtime
-    texts = (run.error_type, run.error_message, run.summary, run.retry_of.task_id if run.retry_of else "")
+    summary = NOT_SHOWN if run.withheld else run.summary
+    texts = (run.error_type, run.error_message, summary, run.retry_of.task_id if run.retry_of else "")
     return (
         _text(run.task_id),
         run.state,

@@ -6,21 +6,14 @@ from typing import IO, Any
 
 from django.core.exceptions import SuspiciousFileOperation
 
-from jobs.catalog.registry import RUN_ANY_TASK, RUN_JOB, Job, find_job, job_title
+from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import JobsError, UnknownJob
 from jobs.models import RunFile
 from jobs.storage import console_storage
 
 from .audit import Actor, Subject, record
+from .readable import own_permission
 from .verbs import OPEN_FILE, require
-
-
-def files_permission(job: Job | None) -> str:
-    """What somebody needs to open the files of a job besides seeing runs: its own permission; "" where it has none.
-
-    Who may not see users must not read them in the file of a job that exports users.
-    """
-    return "" if job is None or job.permission in (RUN_JOB, RUN_ANY_TASK) else job.permission
 
 
 class FileGone(JobsError):
@@ -39,7 +32,7 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
     """
     run = run_file.run
     subject = Subject("run", run.task_id, f"{job_title(run.task_name)} {run.short_id}")
-    own = files_permission(_job(run.task_name))
+    own = own_permission(_job(run.task_name))
     require(OPEN_FILE, actor, subject, *([own] if own else []))
     try:
         stream = console_storage.open(run_file.path, "rb")
@@ -47,7 +40,7 @@ def open_file(run_file: RunFile, actor: Actor) -> IO[Any]:
         raise FileGone(
             f"{run_file.name} could not be opened: the storage no longer has it. Run the job again to get a new one."
         ) from None
-    record(OPEN_FILE.name, actor, subject, details={"file": run_file.name, "size": run_file.size})
+    record(OPEN_FILE.name, actor, subject, details={"job": run.task_name, "file": run_file.name, "size": run_file.size})
     return stream
 
 

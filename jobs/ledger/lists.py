@@ -10,6 +10,7 @@ from django.db.models import Model
 from jobs.models import Run, RunObject
 from jobs.states import State
 
+from .readable import NOTHING, Withheld
 from .run_counts import running_count as running_count
 from .run_query import NEWEST_FIRST
 from .run_query import RunQuery as RunQuery
@@ -17,10 +18,10 @@ from .run_slices import RunLine as RunLine
 from .run_slices import line_of, listed, run_slice
 
 
-def running_lines(*, limit: int) -> tuple[RunLine, ...]:
+def running_lines(*, limit: int, withheld: Withheld = NOTHING) -> tuple[RunLine, ...]:
     """The runs that have been running longest."""
     found = Run.objects.filter(state=State.RUNNING).order_by("claimed_at", "id")
-    return tuple(line_of(run) for run in listed(found)[:limit])
+    return tuple(line_of(run, withheld) for run in listed(found)[:limit])
 
 
 def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:
@@ -32,9 +33,11 @@ def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:
     return tuple(sorted(recent, key=lambda line: (line.run.accepted_at, line.run.pk), reverse=True))
 
 
-def runs_of_object(obj: Model, *, limit: int) -> tuple[RunLine, ...]:
-    """The newest runs that are about `obj`. One query."""
+def runs_of_object(obj: Model, *, limit: int, withheld: Withheld = NOTHING) -> tuple[RunLine, ...]:
+    """The newest runs that are about `obj`: not those that the viewer may not read, who would learn of what they are.
+    One query."""
     about = RunObject.objects.filter(model=obj._meta.label_lower, key=str(obj.pk)).order_by("-run_id")
+    about = about.exclude(run__task_name__in=withheld) if withheld else about
     found = Run.objects.filter(pk__in=about.values("run_id")[:limit]).order_by("-id")
     return tuple(line_of(run) for run in listed(found))
 

@@ -11,6 +11,8 @@ from jobs.fleet.breaker import ask
 from jobs.models import Run, RunLog
 from jobs.pipeline.told import Told, read_told
 
+from .redaction import hide_in_text
+
 #: What of a progress is text.
 _TEXTS = ("noun", "note", "state", "meta")
 #: No count and no moment is larger.
@@ -82,7 +84,10 @@ class Live:
 
 
 def live_of(run: Run) -> Live:
-    """The log and progress of `run`: one bounded round trip while it is active, one query when it has ended."""
+    """The log and progress of `run` without secrets: one bounded round trip while it is active, one query when it has
+    ended; nothing of a run that is withheld."""
+    if run.withheld:
+        return Live(True)
     if not run.is_active:
         log = RunLog.objects.filter(run_id=run.pk).first()
         lines = json.loads(log.lines) if log else []
@@ -95,14 +100,16 @@ def live_of(run: Run) -> Live:
 
 
 def _lines(lines: Iterable[Any]) -> tuple[LogLine, ...]:
-    return tuple(LogLine(float(at), str(level), int(attempt), str(text)) for at, level, attempt, text in lines)
+    return tuple(
+        LogLine(float(at), str(level), int(attempt), hide_in_text(str(text))) for at, level, attempt, text in lines
+    )
 
 
 def progress_of(values: Any) -> Progress | None:
-    """The progress as a worker has told it; None where it told none, or something that is none."""
+    """The progress as a worker has told it, without secrets; None where it told none, or something that is none."""
     if not isinstance(values, Mapping):
         return None
-    at, texts = _number(values.get("at")), {name: str(values.get(name) or "") for name in _TEXTS}
+    at, texts = _number(values.get("at")), {name: hide_in_text(str(values.get(name) or "")) for name in _TEXTS}
     if at is None:
         return None
     began = _number(values.get("began"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jobs.catalog.registry import find_job
@@ -13,9 +13,11 @@ from jobs.fleet.dead_letters import DeadLetter
 from jobs.fleet.messages import read_message
 from jobs.fleet.quarantined import SetAside
 
-from .dead_letter_text import told
+from .dead_letter_text import is_withheld, told
+from .readable import NOTHING, Withheld
 from .redaction import HIDDEN
 from .shown_arguments import without_secrets
+from .summary import NOT_SHOWN
 
 #: The body of a message that is not whole JSON: nobody could tell what in it is secret.
 _BODY = re.compile(r'("body"\s*:\s*)"(?:[^"\\]|\\.)*"?', re.DOTALL)
@@ -34,6 +36,7 @@ class MessageText:
         text: the message without its body; without secrets.
         cut: there is more than `text`.
         is_json: False where nothing but the look of a name tells what is secret.
+        withheld: the viewer may not read it: `arguments` and `text` say so.
     """
 
     task: str
@@ -42,10 +45,18 @@ class MessageText:
     text: str
     cut: bool
     is_json: bool
+    withheld: bool = False
 
 
-def message_text(one: SetAside) -> MessageText:
-    """Read it as far as that goes; never raises, whatever it holds."""
+def message_text(one: SetAside, withheld: Withheld = NOTHING) -> MessageText:
+    """Read it as far as that goes; never raises, whatever it holds. `withheld`: of these tasks nothing but the name."""
+    found = _message_text(one)
+    if not is_withheld(found.task, one.text, withheld, whole=one.size == len(one.text)):
+        return found
+    return replace(found, arguments=NOT_SHOWN, text=NOT_SHOWN, withheld=True)
+
+
+def _message_text(one: SetAside) -> MessageText:
     raw = one.text.encode(errors="replace")
     waiting = read_message(raw, priority=0, size=len(raw))
     values = _without_body(one.text) if one.size == len(one.text) else None

@@ -19,6 +19,8 @@ from .based_on import BasedOn, based_on
 from .family import MEMBERS_SHOWN
 from .needing_action import needing_action
 from .nested import CountOf, RowsOf, rows_of
+from .readable import NOTHING, Withheld, readable, readable_attempt, readable_events
+from .redaction import hide_in_text, redact_said
 from .shown_arguments import shown_arguments
 
 #: So many objects are named, files listed, attempts and audit events shown; what is beyond is counted.
@@ -73,12 +75,13 @@ class RunPage:
     retry: Run | None = None
 
 
-def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True) -> RunPage | None:
+def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True, withheld: Withheld = NOTHING) -> RunPage | None:
     """The run `task_id` with what stands beside it; None when there is no such run. One query.
 
     Args:
         running_cap: also count what the badges tell, up to one more than this.
         ended: also read the last attempt, which `outcome` tells of.
+        withheld: the tasks whose runs the viewer may not read.
     """
     base = Run.objects.filter(task_id=task_id).values("based_on")[:1]
     found = {run.task_id: run for run in _beside(Q(task_id=task_id) | Q(task_id=Subquery(base)), running_cap, ended)}
@@ -89,7 +92,10 @@ def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True) -> RunPa
         job = find_job(run.task_name)
     except UnknownJob:
         job = None
-    objects = rows_of(RunObject, run.its_objects)
+    based = based_on(run, found.get(run.based_on), job)
+    readable(run, withheld)
+    objects = () if run.withheld else rows_of(RunObject, run.its_objects)
+    last = next(iter(rows_of(Attempt, run.ended_badly)), None)
     return RunPage(
         run=run,
         title=job_title(run.task_name),
@@ -98,13 +104,13 @@ def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True) -> RunPa
         counts=Counts(run.lines, max(run.attempts_kept, run.attempt), run.relatives, run.events),
         older=run.older or "",
         newer=run.newer or "",
-        files=rows_of(RunFile, run.its_files),
+        files=() if run.withheld else rows_of(RunFile, run.its_files),
         objects=objects,
-        more_objects=run.objects_kept - len(objects),
-        based_on=based_on(run, found.get(run.based_on), job),
+        more_objects=0 if run.withheld else run.objects_kept - len(objects),
+        based_on=None if run.withheld else based,
         running=run.running_now,
         needing_action=run.needing,
-        last_attempt=next(iter(rows_of(Attempt, run.ended_badly)), None),
+        last_attempt=readable_attempt(last, withheld=run.withheld) if last else None,
         retry=next(iter(rows_of(Run, run.newest_retry)), None),
     )
 
@@ -184,11 +190,14 @@ class Outcome:
 
 
 def outcome(page: RunPage) -> Outcome:
-    """How it ended, of a page that was read with `ended`. One query where it succeeded or no attempt is kept."""
+    """How it ended as far as it may be read, of a page that was read with `ended`. One query where it succeeded or no
+    attempt is kept."""
     run = page.run
+    if run.withheld:
+        return Outcome()
     if run.state == State.SUCCEEDED:
         stored = stored_result(run.task_id)
-        return Outcome(result=stored.value, has_result=stored.exists)
+        return Outcome(result=redact_said(stored.value), has_result=stored.exists)
     if page.counts.attempts == 0 and not run.is_finished:
         return Outcome()
     if (last := page.last_attempt) is not None:
@@ -199,7 +208,7 @@ def outcome(page: RunPage) -> Outcome:
             attempt=last.number,
             worker=last.worker,
         )
-    traceback = stored_result(run.task_id).traceback if run.is_finished else ""
+    traceback = hide_in_text(stored_result(run.task_id).traceback) if run.is_finished else ""
     return Outcome(error_type=run.error_type, error_message=run.error_message, traceback=traceback, worker=run.worker)
 
 
@@ -217,9 +226,14 @@ def attempts(page: RunPage, number: int | None = None) -> tuple[AttemptLine, ...
     chosen = _last_number(OuterRef("run")) if number is None else Value(number)
     told = Case(When(number=chosen, then=F("traceback")), default=Value(""), output_field=TextField())
     found = page.run.attempts.annotate(told=told).defer("traceback").order_by("-number", "-pk")
-    return tuple(AttemptLine(attempt, attempt.told) for attempt in found[:ATTEMPTS_SHOWN])
+    hidden = page.run.withheld
+    return tuple(
+        AttemptLine(readable_attempt(attempt, withheld=hidden), "" if hidden else hide_in_text(attempt.told))
+        for attempt in found[:ATTEMPTS_SHOWN]
+    )
 
 
-def trail(task_id: str) -> tuple[AuditEvent, ...]:
+def trail(run: Run) -> tuple[AuditEvent, ...]:
     """The first EVENTS_SHOWN acts of people on the run, oldest first. One query."""
-    return tuple(AuditEvent.objects.filter(object_type="run", object_id=task_id).order_by("id")[:EVENTS_SHOWN])
+    events = AuditEvent.objects.filter(object_type="run", object_id=run.task_id).order_by("id")[:EVENTS_SHOWN]
+    return readable_events(events, frozenset({run.task_name}) if run.withheld else NOTHING)

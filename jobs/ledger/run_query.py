@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
-from django.db.models import CharField, DateTimeField, F, Func, Q, QuerySet, Subquery, Value
+from django.db.models import CharField, DateTimeField, Exists, F, Func, OuterRef, Q, QuerySet, Subquery, Value
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import GreaterThan, LessThan
@@ -19,6 +19,7 @@ from django.db.models.lookups import GreaterThan, LessThan
 from jobs.models import Run
 from jobs.states import Source, State
 
+from .readable import NOTHING, Withheld
 from .slices import begins_with, only
 
 #: Runs that are looked at when no index answers the whole question.
@@ -68,6 +69,7 @@ class RunQuery:
         words: text of its arguments, in any case, or its whole id.
         failure_group_id: the failures that it is like.
         batch: the name of what was started together with it (`jobs.ledger.batches`).
+        withheld: the tasks whose runs the viewer may not read: their arguments are not searched, and not shown.
     """
 
     state: State | None = None
@@ -83,6 +85,7 @@ class RunQuery:
     until: datetime | None = None
     words: str = ""
     batch: str = ""
+    withheld: Withheld = NOTHING
 
     @property
     def period(self) -> Q:
@@ -109,7 +112,7 @@ class RunQuery:
             _equal("queue", self.queue or None),
             _equal("state", self.state) if common_state else None,
         )
-        last = [Condition("words", None, _words(self.words))] if self.words else []
+        last = [Condition("words", None, _words(self.words, self.withheld))] if self.words else []
         known = [*(one for one in found if one is not None), *last]
         return tuple(sorted(known, key=lambda one: one.lead is None))
 
@@ -207,7 +210,13 @@ def for_counting(pool: Pool) -> Pool:
 def found_by_index(query: RunQuery) -> Pool:
     """The runs whose arguments hold the words of `query`, however old, as the index of words gives them."""
     others = tuple(condition for condition in query.conditions if condition.name != "words")
-    return Pool("words", Run.objects.filter(_words(query.words)), _all(query.period, others), WINDOW + 1, by_time=False)
+    return Pool(
+        "words",
+        Run.objects.filter(_words(query.words, query.withheld)),
+        _all(query.period, others),
+        WINDOW + 1,
+        by_time=False,
+    )
 
 
 def _all(rest: Q, conditions: tuple[Condition, ...]) -> Q:
@@ -216,8 +225,11 @@ def _all(rest: Q, conditions: tuple[Condition, ...]) -> Q:
     return rest
 
 
-def _words(words: str) -> Q:
+def _words(words: str, withheld: Withheld) -> Q:
     found = Q(summary__icontains=words)
+    if withheld:
+        # Looked up for what matches only, so that the index that holds the words is still all that is walked through.
+        found &= ~Q(Exists(Run.objects.filter(pk=OuterRef("pk"), task_name__in=withheld)))
     if " " in words:  # no id
         return found
     if search_is_indexed():

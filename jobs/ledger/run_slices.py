@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import BooleanField, Q, QuerySet
+from django.db.models import BooleanField, Exists, Q, QuerySet
 from django.db.models.expressions import RawSQL
 
 from jobs.catalog.registry import job_title
 from jobs.models import Run
 
+from .readable import NOTHING, Withheld, readable
 from .run_query import (
     NEWEST_FIRST,
     OLDEST_FIRST,
@@ -81,12 +82,13 @@ def run_slice(query: RunQuery, *, limit: int, place: Place | None = None, backwa
             runs, pool = found, whole
     more = len(runs) > limit
     runs = runs[:limit]
-    lines = tuple(line_of(run) for run in (reversed(runs) if backwards else runs))
+    lines = tuple(line_of(run, query.withheld) for run in (reversed(runs) if backwards else runs))
     return RunSlice(lines, more, pool, cut_short=not more and not pool.is_answer)
 
 
-def line_of(run: Run) -> RunLine:
+def line_of(run: Run, withheld: Withheld = NOTHING) -> RunLine:
     """`run` as lists show it."""
+    run = readable(run, withheld)
     return RunLine(run, job_title(run.task_name), key_arguments(run))
 
 
@@ -155,6 +157,6 @@ def columns(rest: Q, *others: str) -> tuple[str, ...]:
         one = stack.pop()
         if isinstance(one, Q):
             stack += one.children
-        else:
+        elif not isinstance(one, Exists):  # which looks up a row of its own
             named.add(one[0].split("__")[0])
     return tuple(sorted(named - {"pk"}))

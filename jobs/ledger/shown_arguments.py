@@ -15,7 +15,10 @@ from .redaction import hide_call
 
 
 def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
-    """Names and values: the labels of the job's form, and numbers for what was given by position."""
+    """Names and values: the labels of the job's form, and numbers for what was given by position; none of a run that is
+    withheld."""
+    if run.withheld:
+        return []
     fields = {field.name: field for field in _fields(job)}
     args, kwargs = hide_call(job.name if job else run.task_name, *decode(run.arguments))
     positional = [(f"Argument {number}", value) for number, value in enumerate(args, 1)]

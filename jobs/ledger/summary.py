@@ -12,6 +12,8 @@ from .redaction import hide_call
 NONE = "[[], {}]"
 #: How the line of a dry run begins.
 DRY_RUN = "dry run"
+#: What stands in place of what a run was given or said, for who may not read it.
+NOT_SHOWN = "not shown: the job has a permission of its own"
 #: Longest line kept, in characters; the column of the ledger is that wide.
 LONGEST = 500
 
@@ -43,4 +45,6 @@ def told_dry(run: Run) -> bool:
 
 def key_arguments(run: Run) -> str:
     """The summary as a list shows it, at most 120 characters."""
+    if run.withheld:
+        return NOT_SHOWN
     return run.summary if len(run.summary) <= 120 else run.summary[:119] + "…"

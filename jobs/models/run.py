@@ -96,6 +96,9 @@ class Run(models.Model):
     #: The last progress that it told (`jobs.pipeline.live.Counter`); NULL where it told none.
     progress = models.JSONField(null=True)
 
+    #: The person who looks may not read what it was given and what it said (`jobs.ledger.readable`).
+    withheld = False
+
     class Meta:
         # By when it was asked for, not by row: an observed run may be recorded long after it was published.
         ordering = ["-accepted_at", "-id"]

@@ -35,9 +35,7 @@ def test_a_job_runs_once_and_its_record_is_whole(stack: Stack, actor: Actor) -> 
     page = run_page(run.task_id)
     assert page is not None
     assert (page.title, outcome(page).result, page.arguments) == ("Add", 42, [("A", 20), ("B", 22)])
-    assert [(e.actor_label, e.verb, e.reason) for e in trail(run.task_id)] == [
-        ("Ana Petrova", "start_run", "to see it work")
-    ]
+    assert [(e.actor_label, e.verb, e.reason) for e in trail(run)] == [("Ana Petrova", "start_run", "to see it work")]
     stored = TaskResult.objects.get(task_id=run.task_id)
     assert (stored.status, stored.result) == ("SUCCESS", "42")
     assert abs((stored.date_done - run.finished_at).total_seconds()) < 0.001

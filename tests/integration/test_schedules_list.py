@@ -7,13 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule
 
+from admin_ext.schedules.access import CANNOT_WORK
 from admin_ext.schedules.listing import last_runs
 from jobs.models import Run
 
@@ -151,14 +152,18 @@ def test_the_second_page_goes_on(client: Client) -> None:
     assert names(text_of(client.get(LIST + "?page=99"))) == names(second)
 
 
-def test_a_deleted_object_makes_its_schedule_broken_and_no_other(client: Client) -> None:
+def test_a_deleted_object_makes_its_schedule_broken_and_no_other(client: Client, operator: User) -> None:
     user = User.objects.create_user("grete")
     task = "jobs.library.users.sign_out_everywhere"
     row("Here", task=task, kwargs=f'{{"user": {user.pk}}}')
     row("Gone", task=task, kwargs='{"user": 999999}')
     row("No key", task=task, kwargs='{"user": "x\\u0000"}')
     text = text_of(client.get(LIST + "?state=broken"))
-    assert sorted(names(text)) == ["Gone", "No key"] and "999999 does not exist any more" in text
+    assert sorted(names(text)) == ["Gone", "No key"]
+    # The key is an argument: it is told to who may read those of the job.
+    assert "999999" not in text and CANNOT_WORK in text
+    operator.user_permissions.add(*Permission.objects.filter(content_type__app_label="auth"))
+    assert "999999 does not exist any more" in text_of(client.get(LIST + "?state=broken"))
 
 
 @pytest.mark.django_db
