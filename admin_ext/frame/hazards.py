@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from admin_ext.parts.trouble import Trouble
 from admin_ext.parts.words import duration, plural
-from jobs.fleet.hazards import DOCS, of_settings
+from jobs.fleet.entries import unreadable_lately
+from jobs.fleet.hazards import DOCS, Hazard, of_entries, of_settings
 from jobs.fleet.quarantined import QUARANTINE_KEPT
 from jobs.fleet.workers import Fleet
 
 
 def unsafe(fleet: Fleet) -> list[Trouble]:
     """What the settings of this process show, and what the recorder found last, worst first."""
-    hazards = sorted([*of_settings(), *fleet.hazards], key=lambda hazard: hazard.tone != "bad")
+    # What this process could not read is told at once; the recorder tells of it every few seconds, and of what it alone
+    # reads.
+    found: dict[str, Hazard] = {hazard.id: hazard for hazard in fleet.hazards}
+    found |= {hazard.id: hazard for hazard in of_entries(unreadable_lately())}
+    hazards = sorted([*of_settings(), *found.values()], key=lambda hazard: hazard.tone != "bad")
     return [
         Trouble(hazard.tone, "gpp_maybe", hazard.fact, hazard.consequence, hazard.where, key=f"hazard:{hazard.id}")
         for hazard in hazards

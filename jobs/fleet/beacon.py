@@ -6,21 +6,34 @@ What a worker said last is kept for some hours beyond its end.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+import re
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from socket import gethostname
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic_core import from_json
+from pydantic import Field, TypeAdapter
 
-from .broker import BEACONS_KEY, PREFIX
+from .broker import BEACONS_KEY, PREFIX, undecoded
+from .entries import ANOTHER_TYPE, LONGEST, answers_of, note_unreadable, read
 
 #: Seconds between two beats, and how long one stays believable.
 BEAT_EVERY = 2.0
 BEACON_EXPIRES = 8
 #: Seconds for which a vanished worker's last words are kept, and those of one that was stopped.
 LAST_KEPT, STOPPED_KEPT = 6 * 3600, 3600
+
+#: So many workers are read.
+MOST_WORKERS = 10_000
+
+#: What a worker may tell; anything else is unreadable.
+_Name = Annotated[str, Field(max_length=1000)]
+_Moment = Annotated[float, Field(ge=0, lt=250_000_000_000)]
+_Seconds = Annotated[float, Field(ge=-1e10, le=1e10)]
+_Count = Annotated[int, Field(ge=0, lt=2**53)]
+_Slots = Annotated[int, Field(ge=0, lt=1_000_000)]
+_Number = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,52 +48,52 @@ class Beacon:
         running: the executions in progress, `{task_id: n}`; n is None for a run without the console's header.
     """
 
-    worker: str
-    boot: str
-    beat: int
-    at: float
-    pid: int
-    release: str
-    pool: str
-    concurrency: int
-    queues: tuple[str, ...]
-    running: dict[str, int | None]
+    worker: Annotated[_Name, Field(min_length=1)]
+    boot: _Name
+    beat: _Count
+    at: _Moment
+    pid: _Count
+    release: _Name
+    pool: _Name
+    concurrency: _Slots
+    queues: tuple[_Name, ...]
+    running: dict[_Name, _Number | None]
     #: Of those that a pool process has taken up: `[epoch seconds of the start, retries]`.
-    started: dict[str, list[float]] = field(default_factory=dict)
+    started: dict[_Name, tuple[_Moment, _Number]] = field(default_factory=dict)
     #: The mark of the storage in which this worker keeps files (`jobs/storage.py`); "" while it does not know.
-    files: str = ""
+    files: _Name = ""
     #: How many seconds this worker's clock is ahead of Redis'; None where its release does not tell.
-    clock: float | None = None
+    clock: _Seconds | None = None
     #: Which machine it is on (`machine_mark`); "" where its release does not tell.
-    machine: str = ""
+    machine: _Name = ""
     #: Queue to the number of its executions that are at work, and of its messages taken since this boot; None where
     #: the worker's release does not tell.
-    at_work: dict[str, int] | None = None
-    taken: dict[str, int] | None = None
+    at_work: dict[_Name, _Number] | None = None
+    taken: dict[_Name, _Count] | None = None
     #: Of those started that run longest: `[task name, pid of its process]`.
-    tasks: dict[str, list[Any]] = field(default_factory=dict)
-    host: str = ""
+    tasks: dict[_Name, tuple[_Name, _Count | None]] = field(default_factory=dict)
+    host: _Name = ""
     #: Seconds since this start of the worker.
-    up: float | None = None
+    up: _Seconds | None = None
     #: How many messages it takes ahead of acknowledging; 0 without a bound.
-    prefetch: int | None = None
+    prefetch: _Number | None = None
     #: Executions begun since this start, and per minute over the last minute.
-    processed: int | None = None
-    pace: float | None = None
+    processed: _Count | None = None
+    pace: _Seconds | None = None
     #: Seconds since it last took, began or ended anything.
-    moved: float | None = None
+    moved: _Seconds | None = None
     #: Seconds since its main loop, which answers remote commands, last turned; None where it has none.
-    quiet: float | None = None
+    quiet: _Seconds | None = None
     #: Resident bytes of its main process, and of each pool process by pid; None where its system does not tell.
-    memory: int | None = None
-    children: dict[str, int] | None = None
-    load: float | None = None
-    cpus: int | None = None
+    memory: _Count | None = None
+    children: dict[_Name, _Count] | None = None
+    load: _Seconds | None = None
+    cpus: _Number | None = None
     #: Its last hour, as `jobs.fleet.vitals.read_trend` reads it.
-    trend: str = ""
+    trend: Annotated[str, Field(max_length=10_000)] = ""
     #: Messages that it has received, not acknowledged and not named in `running`: mostly those held for a later time.
     #: None where its release does not tell.
-    holds: int | None = None
+    holds: _Count | None = None
     #: It has been told to stop and ends what it runs.
     stopping: bool = False
     #: It has stopped, orderly; only in last words.
@@ -104,7 +117,29 @@ class Beacon:
         return max(len(self.running) - len(self.started), 0)
 
 
-_FIELDS = frozenset(one.name for one in fields(Beacon))
+_BEACONS = TypeAdapter(Beacon)
+#: How JSON spells NUL and half characters, as a name from a file system may hold them.
+_UNKEPT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What the workers' beacons say.
+
+    Attributes:
+        at: the present moment on Redis' clock, epoch seconds.
+        unreadable: the names of workers whose beacon burns and cannot be read: nobody knows what they do.
+        whole: False where even the list of them cannot be read.
+    """
+
+    beacons: tuple[Beacon, ...]
+    at: float
+    unreadable: frozenset[str] = frozenset()
+    whole: bool = True
+
+    def knows(self, worker: str) -> bool:
+        """Whether what is not heard of this worker means that it is gone."""
+        return self.whole and worker not in self.unreadable
 
 
 @cache
@@ -124,30 +159,61 @@ def last_key(worker: str) -> str:
     return f"{PREFIX}last:{worker}"
 
 
-def read_beacons(client: Any) -> tuple[list[Beacon], float]:
-    """Every burning beacon, and the present moment on Redis' clock (epoch seconds); two round trips.
+# The index, and each beacon whose key holds a text that is not too long; else in its place what it is.
+_HEARD = """
+local names = redis.call('ZREVRANGE', KEYS[1], 0, tonumber(ARGV[2]) - 1)
+local texts, budget = {}, 4 * tonumber(ARGV[3])
+for number, name in ipairs(names) do
+  local key = ARGV[1] .. name
+  local size = redis.pcall('STRLEN', key)
+  if type(size) ~= 'number' then texts[number] = 1
+  elseif size > tonumber(ARGV[3]) or size > budget then texts[number] = 2
+  else texts[number], budget = size > 0 and redis.call('GET', key) or 0, budget - size end
+end
+return {names, texts}
+"""
+_ODD = {1: ANOTHER_TYPE, 2: "it is too long"}
+
+
+def read_beacons(client: Any) -> Heard:
+    """Every burning beacon; one round trip.
 
     Raises:
         RedisError: Redis did not answer in time.
     """
-    names: list[str] = client.zrange(BEACONS_KEY, 0, -1)
     pipe = client.pipeline(transaction=False)
     pipe.time()
-    if names:
-        pipe.mget([beacon_key(name) for name in names])
-    (seconds, micros), *answers = pipe.execute()
-    texts: list[str | None] = answers[0] if answers else []
-    return [parsed(text) for text in texts if text is not None], seconds + micros / 1e6
+    undecoded(pipe, "EVAL", _HEARD, 1, BEACONS_KEY, beacon_key(""), MOST_WORKERS, LONGEST)
+    (seconds, micros), answer = answers_of(pipe)
+    at = seconds + micros / 1e6
+    told = read(BEACONS_KEY, answer, lambda found: tuple(zip(*found, strict=True)), None)
+    if told is None:
+        return Heard((), at, whole=False)
+    beacons, unreadable = [], set()
+    for member, text in told:
+        if text == 0:
+            continue
+        name = bytes(member).decode(errors="replace")
+        if isinstance(text, int):
+            note_unreadable(beacon_key(name), _ODD[text])
+            beacon = None
+        else:
+            beacon = read(beacon_key(name), text, parsed, None)
+        if beacon is None:
+            unreadable.add(name)
+        else:
+            beacons.append(beacon)
+    return Heard(tuple(beacons), at, frozenset(unreadable))
 
 
-def parsed(text: str) -> Beacon:
-    """A beacon from what its worker wrote."""
-    try:
-        # A page reads a thousand of them: this takes half the time of the standard library's.
-        values = from_json(text)
-    except ValueError:  # it knows no half characters, which a name from a file system may hold
-        values = json.loads(text)
-    for unknown in values.keys() - _FIELDS:  # a worker of a later release may tell more than this one knows
-        del values[unknown]
-    values["queues"] = tuple(values["queues"])
-    return Beacon(**values)
+def parsed(text: bytes | str) -> Beacon:
+    """A beacon from what its worker wrote; what this release does not know is left out.
+
+    Raises:
+        ValueError: no worker of a release that this one understands wrote it.
+    """
+    whole = text.decode() if isinstance(text, bytes) else text
+    if _UNKEPT.search(whole):
+        kept = json.dumps(json.loads(whole), ensure_ascii=False).replace("\\u0000", "")
+        whole = kept.encode(errors="replace").decode()
+    return _BEACONS.validate_json(whole)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .broker import Redis, RedisError, RedisUnknown, page_client
+from .entries import is_of_another_type
 
 #: After Redis failed to answer, this process does not ask again for so many seconds: a page must not wait twice.
 BREAKER_SECONDS = 2.0
@@ -54,6 +55,8 @@ _breaker = _Breaker()
 def ask(read: Callable[[Redis], T]) -> T | None:
     """What `read` makes of Redis' answer; None when Redis fails, and at once while it is known to be away.
 
+    None also where a key holds something else than `read` asks for: Redis is well then, and is asked again.
+
     Args:
         read: asks the client it is given; each of its round trips waits at most 0.3 s.
     """
@@ -62,7 +65,10 @@ def ask(read: Callable[[Redis], T]) -> T | None:
     try:
         value = read(page_client())
     except RedisError as error:
-        _breaker.failed(error)
+        if is_of_another_type(error):
+            _breaker.answered()
+        else:
+            _breaker.failed(error)
         return None
     _breaker.answered()
     return value

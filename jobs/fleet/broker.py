@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import redis
 from celery import current_app
 from django.conf import settings
-
-from .headers import own_headers
 
 PREFIX = "opsconsole:"
 FACTS_KEY = PREFIX + "facts"
@@ -48,6 +45,8 @@ def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
     return redis.Redis.from_url(
         url,
         decode_responses=True,
+        # What is no text must not be what ends a process: what is made of it is checked (`jobs.fleet.entries`).
+        encoding_errors="replace",
         retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), retries),
         **bounds,
     )
@@ -93,28 +92,3 @@ def list_key(queue: str, priority: int | None) -> str:
     step = max((s for s in steps if s <= (priority or 0)), default=steps[0])
     name = f"{queue}{transport_option('sep', chr(6) + chr(22))}{step}" if step else queue
     return str(transport_option("global_keyprefix", "")) + name
-
-
-def oldest_messages(lists: Iterable[str], client: redis.Redis) -> Mapping[str, float | None]:
-    """When the oldest message of each list was published, in one round trip.
-
-    Returns:
-        List key to epoch seconds; 0.0 where the message bears no stamp; None where the list is empty.
-
-    Raises:
-        RedisError: Redis did not answer in time.
-    """
-    keys = list(lists)
-    pipe = client.pipeline(transaction=False)
-    for key in keys:
-        pipe.lindex(key, -1)
-    return {key: _published_at(message) for key, message in zip(keys, pipe.execute(), strict=True)}
-
-
-def _published_at(message: str | None) -> float | None:
-    if message is None:
-        return None
-    try:
-        return own_headers(json.loads(message)["headers"]).published or 0.0
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return 0.0

@@ -95,7 +95,8 @@ def _send(name: str, workers: tuple[str, ...], arguments: dict[str, Any], answer
         raise NotSent(type(error).__name__) from error
     finally:
         connection.release()
-    return list(found or ()) if answers else []
+    # Whoever reaches Redis can answer.
+    return [reply for reply in found or () if isinstance(reply, dict)] if answers else []
 
 
 def _yes(words: Any) -> bool:
@@ -114,7 +115,7 @@ def _wait(expected: set[str], shows: Callable[[Beacon | None], bool]) -> set[str
     shown: set[str] = set()
     while expected - shown and time.monotonic() < until:
         try:
-            beacons = {beacon.worker: beacon for beacon in read_beacons(client)[0]}
+            beacons = {beacon.worker: beacon for beacon in read_beacons(client).beacons}
         except RedisError:
             break
         shown |= {name for name in expected if shows(beacons.get(name))}

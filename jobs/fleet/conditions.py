@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .beacon import BEAT_EVERY, Beacon, last_key, parsed
-from .broker import BEACONS_KEY, PREFIX, Redis
+from .beacon import BEAT_EVERY, Beacon, beacon_key, last_key, parsed
+from .broker import BEACONS_KEY, Redis, undecoded
+from .entries import ANOTHER_TYPE, LONGEST, answers_of, note_unreadable, read
 from .queues import Reading, read_queues
 
 #: A beat older than this is one that is missing, in seconds: one may come late.
@@ -58,15 +59,19 @@ class Judged:
 
 # The last words of those whose beacon burns no more, newest first; the names of all that beat within a day are known.
 _GONE = """
-local found = {}
+local found, odd = {}, {}
 for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', 0, ARGV[1])) do
   if redis.call('EXISTS', ARGV[3] .. name) == 0 then
-    local last = redis.call('GET', ARGV[4] .. name)
-    if last then found[#found + 1] = last end
-    if #found >= tonumber(ARGV[2]) then break end
+    local size = redis.pcall('STRLEN', ARGV[4] .. name)
+    if type(size) ~= 'number' or size > tonumber(ARGV[5]) then odd[#odd + 1] = name
+    elseif size > 0 then
+      found[#found + 1] = name
+      found[#found + 1] = redis.call('GET', ARGV[4] .. name)
+    end
+    if #found >= 2 * tonumber(ARGV[2]) then break end
   end
 end
-return found
+return {found, odd}
 """
 
 
@@ -78,18 +83,27 @@ def read_gone(client: Redis) -> tuple[Beacon, ...]:
     """
     pipe = client.pipeline(transaction=False)
     ask_gone(pipe)
-    return told_gone(pipe.execute()[0])
+    return told_gone(answers_of(pipe)[0])
 
 
 def ask_gone(pipe: Any) -> None:
     """Put the question of `read_gone` into a pipeline that asks for other things too."""
-    prefix, last = PREFIX + "beacon:", last_key("")
-    pipe.eval(_GONE, 1, BEACONS_KEY, str(MOST_NAMES), str(MOST_GONE), prefix, last)
+    undecoded(
+        pipe, "EVAL", _GONE, 1, BEACONS_KEY, MOST_NAMES, MOST_GONE, beacon_key(""), last_key(""), LONGEST // MOST_GONE
+    )
 
 
-def told_gone(texts: Iterable[str]) -> tuple[Beacon, ...]:
+def told_gone(answer: Any) -> tuple[Beacon, ...]:
     """What the answer to `ask_gone` says."""
-    return tuple(parsed(text) for text in texts)
+    found, odd = read(BEACONS_KEY, answer, lambda told: (told[0], told[1]), ([], []))
+    for name in odd:
+        note_unreadable(_last_key(name), f"{ANOTHER_TYPE}, or too long")
+    last = [read(_last_key(name), text, parsed, None) for name, text in zip(found[::2], found[1::2], strict=True)]
+    return tuple(beacon for beacon in last if beacon is not None)
+
+
+def _last_key(name: bytes) -> str:
+    return last_key(name.decode(errors="replace"))
 
 
 def read_waiting(client: Redis, beacons: Iterable[Beacon]) -> Reading | None:

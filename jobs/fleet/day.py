@@ -11,6 +11,7 @@ from struct import Struct
 from typing import Any
 
 from .broker import PREFIX, Redis, undecoded
+from .entries import ask_entry
 from .vitals import TREND_STEP, TrendPoint, packed_memory, read_memory
 
 #: So many minutes are kept.
@@ -60,7 +61,8 @@ def read_day(client: Redis, worker: str, now: float) -> tuple[TrendPoint | None,
     Raises:
         RedisError: Redis did not answer in time.
     """
-    ring: bytes = undecoded(client, "GETRANGE", day_key(worker), 0, DAY_POINTS * _PLACE.size - 1)
+    key = day_key(worker)
+    ring = ask_entry(key, lambda: undecoded(client, "GETRANGE", key, 0, DAY_POINTS * _PLACE.size - 1), bytes, b"")
     places = list(_PLACE.iter_unpack(ring.ljust(DAY_POINTS * _PLACE.size, b"\0")))
     last = int(now // TREND_STEP)
     points: list[TrendPoint | None] = []

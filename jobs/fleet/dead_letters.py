@@ -14,6 +14,7 @@ from typing import Any
 
 from .breaker import ask
 from .broker import DEAD_KEY, FACTS_KEY, RedisRefused
+from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 
 #: What a page gets of one entry, in bytes.
 MOST_TEXT = 64_000
@@ -260,6 +261,8 @@ def _run(script: str, which: Which, start: str, most: int, direction: str, *more
                 NEVER_DECODE=True,
             )  # fmt: skip
         except RedisRefused as error:
+            if is_of_another_type(error):
+                note_unreadable(DEAD_KEY, ANOTHER_TYPE)
             return error
 
     return ask(read)

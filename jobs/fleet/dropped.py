@@ -6,11 +6,14 @@ They come from a console whose database was brought back from a backup or emptie
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import Field, TypeAdapter
 
 from .breaker import ask
 from .broker import PREFIX, Redis
+from .entries import answers_of, read
 
 _KEYS = PREFIX + "dropped:"
 #: So many days are told, today among them.
@@ -22,10 +25,13 @@ _DAY = 86_400
 class Dropped:
     """How many in the last days, and of the last one: when (epoch seconds), which run, by which worker."""
 
-    count: int
-    at: float
-    task_id: str
-    worker: str
+    count: Annotated[int, Field(ge=0, lt=2**53)]
+    at: Annotated[float, Field(ge=0, lt=250_000_000_000)]
+    task_id: Annotated[str, Field(max_length=255)]
+    worker: Annotated[str, Field(max_length=255)]
+
+
+_DROPPED = TypeAdapter(Dropped)
 
 
 def note_dropped(client: Redis, at: float, task_id: str, worker: str) -> None:
@@ -45,14 +51,21 @@ def note_dropped(client: Redis, at: float, task_id: str, worker: str) -> None:
 def read_dropped(now: float) -> Dropped | None:
     """What was dropped in the last days; None where nothing was, and when Redis does not answer. One round trip."""
 
-    def read(client: Redis) -> Dropped | None:
+    def look(client: Redis) -> Dropped | None:
         pipe = client.pipeline(transaction=False)
-        for day in range(DAYS):
-            pipe.hmget(f"{_KEYS}{int(now // _DAY) - day}", "count", "last")
-        days = [(int(count), last) for count, last in pipe.execute() if count and last]
-        if not days:
-            return None
-        newest: dict[str, Any] = json.loads(days[0][1])
-        return Dropped(sum(count for count, _ in days), **newest)
+        keys = [f"{_KEYS}{int(now // _DAY) - day}" for day in range(DAYS)]
+        for key in keys:
+            pipe.hmget(key, "count", "last")
+        days = [read(key, answer, _of_day, None) for key, answer in zip(keys, answers_of(pipe), strict=True)]
+        known = [day for day in days if day is not None]
+        return replace(known[0], count=sum(day.count for day in known)) if known else None
 
-    return ask(read)
+    return ask(look)
+
+
+def _of_day(values: list[str | None]) -> Dropped | None:
+    """What the hash of one day says."""
+    count, last = values
+    if not count or not last:
+        return None
+    return _DROPPED.validate_python({**json.loads(last), "count": count})

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .beacon import read_beacons
 from .broker import Redis, transport_option, undecoded
 from .conditions import read_gone
+from .entries import UNREADABLE, ask_entry
 from .headers import execution_number
 from .queues import lists_of
 
@@ -46,9 +48,8 @@ def begun_executions(client: Redis) -> dict[str, Begun]:
     Raises:
         RedisError: Redis did not answer in time.
     """
-    beacons, _ = read_beacons(client)
     found: dict[str, Begun] = {}
-    for beacon in (*read_gone(client), *beacons):
+    for beacon in (*read_gone(client), *read_beacons(client).beacons):
         for task_id, (at, *_) in beacon.started.items():
             n = beacon.running.get(task_id)
             if n is not None and (task_id not in found or found[task_id].n <= n):
@@ -64,20 +65,20 @@ def _executions(client: Redis, queues: Iterable[str]) -> Iterator[tuple[str, int
     key = str(transport_option("global_keyprefix", "")) + str(transport_option("unacked_key", "unacked"))
     cursor = 0
     while True:
-        cursor, pairs = undecoded(client, "HSCAN", key, cursor, "COUNT", _AT_ONCE)
+        ask = partial(undecoded, client, "HSCAN", key, cursor, "COUNT", _AT_ONCE)
+        cursor, pairs = ask_entry(key, ask, lambda answer: (answer[0], answer[1]), (0, {}))
         for value in pairs.values():
             yield from _of_message(value, nested=True)
         if not cursor:
             break
-    beacons, _ = read_beacons(client)
-    for beacon in beacons:
+    for beacon in read_beacons(client).beacons:
         yield from ((task_id, n) for task_id, n in beacon.running.items() if n is not None)
 
 
 def _of_list(client: Redis, key: str) -> Iterator[tuple[str, int]]:
     # From the end at which workers take: what comes meanwhile goes to the other one, and what is taken is seen below.
     last = -1
-    while messages := undecoded(client, "LRANGE", key, last - _AT_ONCE + 1, last):
+    while messages := ask_entry(key, partial(undecoded, client, "LRANGE", key, last - _AT_ONCE + 1, last), list, []):
         for message in messages:
             yield from _of_message(message)
         last -= _AT_ONCE
@@ -88,7 +89,7 @@ def _of_message(text: bytes, *, nested: bool = False) -> Iterator[tuple[str, int
         message: Any = json.loads(text)
         headers = (message[0] if nested else message)["headers"]
         task_id, n = str(headers["id"]), execution_number(headers)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError):
+    except UNREADABLE:
         return
     if n is not None:  # else it is none of ours
         yield task_id, n

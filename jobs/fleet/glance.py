@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .beacon import Beacon
-from .broker import Redis
+from .broker import Redis, undecoded
 from .conditions import Judged, ask_gone, judge, judge_gone, told_gone
+from .entries import answers_of, read
 from .queues import Reading, ask_queues, configured
 from .samples import LATEST_KEY, MINUTES, Latest, Series, ask_series, latest_of
 
@@ -44,18 +45,18 @@ def read_glance(client: Redis, beacons: Sequence[Beacon], now: float, found: Seq
     """
     names = sorted({*configured(), *(name for beacon in beacons for name in beacon.queues)})
     pipe = client.pipeline(transaction=False)
-    pipe.get(LATEST_KEY)
+    undecoded(pipe, "GET", LATEST_KEY)
     ask_gone(pipe)
     series = ask_series(pipe, names if len(names) <= MOST_SERIES else (), MINUTES, MINUTES_READ, now)
     before = len(pipe)
     reading = ask_queues(pipe, beacons, found)
-    answers = pipe.execute()
+    answers = answers_of(pipe)
     told = reading(answers[before:])
     here = {beacon.worker for beacon in beacons}
     gone = (judge_gone(one, now) for one in told_gone(answers[1]) if one.worker not in here)
     return Glance(
         reading=told,
-        latest=latest_of(answers[0]),
+        latest=read(LATEST_KEY, answers[0], latest_of, None),
         workers=(*(judge(beacon, now, told) for beacon in beacons), *gone),
         series=series(iter(answers[2:before])),
     )

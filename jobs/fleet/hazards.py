@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import metadata
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from pydantic import Field, TypeAdapter
 
 from .beacon import Beacon
 from .broker import PREFIX, Redis
+from .entries import Unreadable, names_of
 
 logger = logging.getLogger(__name__)
 
@@ -29,9 +32,12 @@ HAZARDS_KEY = PREFIX + "hazards"
 BELIEVED = 120
 #: Two clocks further apart than this are told, in seconds.
 MAX_SKEW = 5.0
+#: So many entries of Redis are named.
+MOST_NAMED = 3
 #: The first release in which a worker does not stay silent after Redis was away.
 OLDEST = (5, 7)
 DOCS = "docs/guarantees.md"
+_Text = Annotated[str, Field(max_length=20_000)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +50,20 @@ class Hazard:
         section: the heading in docs/guarantees.md that explains it.
     """
 
-    id: str
-    tone: str
-    fact: str
-    consequence: str
-    remedy: str
-    section: str
+    id: _Text
+    tone: Literal["bad", "warn"]
+    fact: _Text
+    consequence: _Text
+    remedy: _Text
+    section: _Text
 
     @property
     def where(self) -> str:
         """Where one reads more: completes the remedy."""
         return f"{self.remedy} See {DOCS}, “{self.section}”."
+
+
+_HAZARDS = TypeAdapter(Annotated[tuple[Hazard, ...], Field(max_length=100)])
 
 
 def of_settings() -> list[Hazard]:
@@ -170,17 +179,36 @@ def of_machines(beacons: Iterable[Beacon], own: str) -> list[Hazard]:
     ]
 
 
+def of_entries(unreadable: Sequence[Unreadable]) -> list[Hazard]:
+    """What lies in Redis and cannot be read."""
+    if not unreadable:
+        return []
+    some = len(unreadable) != 1
+    return [
+        Hazard(
+            "jobs.W024",
+            "warn",
+            f"{len(unreadable):,} {'entries' if some else 'entry'} in Redis cannot be read:"
+            f" {names_of(unreadable, MOST_NAMED)}.",
+            f"What {'they tell' if some else 'it tells'} is left out: workers, runs or queues may be shown without it.",
+            "Let all processes be of one release. What none of them has written, remove: redis-cli DEL <key>.",
+            "Entries of Redis that cannot be read",
+        )
+    ]
+
+
 def tell(hazards: Iterable[Hazard], client: Redis) -> None:
     """Write what was found for the pages."""
     client.set(HAZARDS_KEY, json.dumps([asdict(hazard) for hazard in hazards]), ex=BELIEVED)
 
 
-def told(text: str | None) -> tuple[Hazard, ...]:
-    """What `tell` wrote; nothing where it is too old, or of another release."""
-    try:
-        return tuple(Hazard(**values) for values in json.loads(text or "[]"))
-    except (TypeError, ValueError):
-        return ()
+def told(text: str) -> tuple[Hazard, ...]:
+    """What `tell` wrote.
+
+    Raises:
+        ValueError: nobody of this release wrote it.
+    """
+    return _HAZARDS.validate_json(text)
 
 
 def warn_of_settings(**_: object) -> None:

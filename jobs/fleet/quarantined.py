@@ -7,11 +7,13 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from .breaker import ask
 from .broker import PREFIX, Redis, RedisError, RedisRefused, list_key, page_client, undecoded
 from .dead_letters import Moved
+from .entries import answers_of, ask_entry, read
 
 QUARANTINE_KEY = PREFIX + "quarantine"
 #: So many are kept, the newest ones.
@@ -107,14 +109,14 @@ def quarantined(count: int, newest: bytes | None) -> Quarantined | None:
 def look_at_messages(first: int, most: int) -> tuple[list[SetAside], int] | None:
     """The messages from the place `first` on, newest first, and how many there are; None when Redis does not answer."""
 
-    def read(client: Redis) -> tuple[list[SetAside], int]:
+    def look(client: Redis) -> tuple[list[SetAside], int]:
         pipe = client.pipeline(transaction=False)
         pipe.llen(QUARANTINE_KEY)
         undecoded(pipe, "LRANGE", QUARANTINE_KEY, first, first + most - 1)
-        total, entries = pipe.execute()
-        return [_read(entry) for entry in entries], int(total)
+        total, entries = answers_of(pipe)
+        return [_read(entry) for entry in read(QUARANTINE_KEY, entries, list, [])], read(QUARANTINE_KEY, total, int, 0)
 
-    return ask(read)
+    return ask(look)
 
 
 def find_message(message_id: str) -> SetAside | None:
@@ -174,7 +176,8 @@ def _run(client: Redis, going: Sequence[tuple[SetAside, str]]) -> tuple[int, str
 
 def _portion(client: Redis, last: int) -> list[SetAside]:
     """Those that end with the place `last`, oldest first; counted from the old end, which new ones do not shift."""
-    entries: list[bytes] = undecoded(client, "LRANGE", QUARANTINE_KEY, last - _PORTION + 1, last)
+    ask_redis = partial(undecoded, client, "LRANGE", QUARANTINE_KEY, last - _PORTION + 1, last)
+    entries: list[bytes] = ask_entry(QUARANTINE_KEY, ask_redis, list, [])
     return [_read(entry) for entry in reversed(entries)]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -18,8 +18,9 @@ from celery import current_app
 
 from .beacon import Beacon
 from .broker import Redis, transport_option, undecoded
-from .headers import PUBLISHED_HEADER
-from .received import Received, ask_received, told_received
+from .entries import ANOTHER_TYPE, UNREADABLE, answers_of, note_unreadable, read
+from .headers import PUBLISHED_HEADER, own_headers
+from .received import LATEST_MOMENT, Received, ask_received, told_received
 
 #: A script looks at so many queues at a time: Redis serves nobody else meanwhile, well under a millisecond.
 SLICE = 100
@@ -49,6 +50,8 @@ for _, queue in ipairs(queues) do
     local length = redis.pcall('LLEN', key)
     if type(length) == 'number' and length > 0 then
       found[#found + 1] = number .. ':' .. length .. ':' .. stamp(redis.call('LINDEX', key, -1) or '')
+    elseif type(length) ~= 'number' then
+      found[#found + 1] = number .. ':-1:'
     end
     number = number + 1
   end
@@ -133,10 +136,60 @@ def lists_of(queue: str) -> list[str]:
     return [key_of(queue) + ending for ending in _endings()]
 
 
+def _unacked() -> str:
+    """The hash of what workers have received and not acknowledged."""
+    return key_of(str(transport_option("unacked_key", "unacked")))
+
+
 @cache
 def _endings() -> tuple[str, ...]:
     between = str(transport_option("sep", "\x06\x16"))
     return tuple(f"{between}{step}" if step else "" for step in steps())
+
+
+def oldest_messages(lists: Iterable[str], client: Redis) -> Mapping[str, float | None]:
+    """When the oldest message of each list was published, in one round trip.
+
+    Returns:
+        List key to epoch seconds; 0.0 where the message bears no stamp, and where the key is no list; None where the
+        list is empty.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    keys = list(lists)
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        undecoded(pipe, "LINDEX", key, -1)
+    answers = answers_of(pipe)
+    return {
+        key: None if message is None else read(key, message, _published_at, 0.0)
+        for key, message in zip(keys, answers, strict=True)
+    }
+
+
+def _published_at(message: bytes) -> float:
+    """0.0 where it does not tell; it need not be one of Celery's."""
+    try:
+        return own_headers(json.loads(message)["headers"]).published or 0.0
+    except UNREADABLE:
+        return 0.0
+
+
+def keys_of_another_type(lists: Iterable[str], client: Redis) -> frozenset[str]:
+    """Those of these keys that hold something else than a list: no message can be put there.
+
+    Raises:
+        RedisError: Redis did not answer in time.
+    """
+    keys = list(lists)
+    pipe = client.pipeline(transaction=False)
+    for key in keys:
+        pipe.type(key)
+    odd = frozenset(key for key, kind in zip(keys, pipe.execute(), strict=True) if kind not in {"list", "none"})
+    for key in odd:
+        note_unreadable(key, ANOTHER_TYPE)
+    return odd
 
 
 @cache
@@ -157,7 +210,7 @@ def read_queues(client: Redis, beacons: Iterable[Beacon] = (), found: Iterable[s
     """
     pipe = client.pipeline(transaction=False)
     told = ask_queues(pipe, beacons, found)
-    return told(pipe.execute())
+    return told(answers_of(pipe))
 
 
 def ask_queues(pipe: Any, beacons: Iterable[Beacon], found: Iterable[str] = ()) -> Callable[[list[Any]], Reading]:
@@ -166,7 +219,7 @@ def ask_queues(pipe: Any, beacons: Iterable[Beacon], found: Iterable[str] = ()) 
     names = sorted({*configured(), *found, *(name for beacon in beacons for name in beacon.queues)})
     endings, prefix = _endings(), key_of("")
     pipe.time()
-    hash_key = key_of(str(transport_option("unacked_key", "unacked")))
+    hash_key = _unacked()
     index_key = key_of(str(transport_option("unacked_index_key", "unacked_index")))
     ask_received(pipe, hash_key, index_key)
     for start in range(0, len(names), SLICE):
@@ -179,8 +232,8 @@ def _reading(answers: list[Any], names: list[str], beacons: list[Beacon]) -> Rea
     known, endings = set(configured()), _endings()
     (seconds, micros), taken, *ready = answers
     at = seconds + micros / 1e6
-    lists = _lists(ready, len(endings))
-    received = told_received(taken, beacons, at)
+    lists = _lists(ready, len(endings), names)
+    received = read(_unacked(), taken, lambda answer: told_received(answer, beacons, at), Received())
     running, silent = _running(beacons)
     who = _consumers(beacons)
     nothing = (0,) * len(endings)
@@ -208,7 +261,7 @@ def _reading(answers: list[Any], names: list[str], beacons: list[Beacon]) -> Rea
     return Reading(at, queues, received.total, received.looked_at, received)
 
 
-def _lists(answers: Iterable[bytes], steps_of_each: int) -> dict[int, dict[int, tuple[int, float]]]:
+def _lists(answers: Iterable[bytes], steps_of_each: int, names: list[str]) -> dict[int, dict[int, tuple[int, float]]]:
     """Number of the queue and of the priority step to the list's length and its oldest stamp, 0.0 for none.
 
     Empty lists are left out.
@@ -218,15 +271,20 @@ def _lists(answers: Iterable[bytes], steps_of_each: int) -> dict[int, dict[int, 
         for entry in bytes(answer).decode().split():
             number, length, stamp = entry.split(":")
             queue, step = divmod(int(number), steps_of_each)
+            if length == "-1":
+                note_unreadable(lists_of(names[slice_number * SLICE + queue])[step], ANOTHER_TYPE)
+                continue
             lists.setdefault(slice_number * SLICE + queue, {})[step] = (int(length), _number(stamp))
     return lists
 
 
 def _number(text: str) -> float:
+    """Epoch seconds; 0.0 for no moment that can be."""
     try:
-        return float(text or 0)
+        moment = float(text or 0)
     except ValueError:
         return 0.0
+    return moment if 0 <= moment < LATEST_MOMENT else 0.0
 
 
 def _running(beacons: Iterable[Beacon]) -> tuple[dict[str, int], set[str]]:

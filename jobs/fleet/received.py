@@ -20,6 +20,7 @@ from celery import current_app
 
 from .beacon import Beacon
 from .broker import transport_option, undecoded
+from .entries import ANOTHER_TYPE, note_unreadable
 from .headers import ATTEMPT_HEADER
 from .taken import Routes, queue_of, routes_of
 
@@ -27,15 +28,18 @@ from .taken import Routes, queue_of, routes_of
 MOST_LOOKED_AT = 2000
 #: One received so lately is not yet missed in a beacon, in seconds.
 MISSED_AFTER = 30
+#: A moment beyond this one, in epoch seconds, none of our clocks shows.
+LATEST_MOMENT = 2.5e11
 
 # For each: exchange, routing key, id and ETA, as JSON writes them, when it was received, and whether the console
 # published it, between tabs.
 _RECEIVED = """
 local total = redis.pcall('HLEN', KEYS[1])
-if type(total) ~= 'number' then return {0, ''} end
+if type(total) ~= 'number' then return {0, '', KEYS[1]} end
 -- The end is looked at first: the pattern is tried at every quote of what it is given.
 local found, NAMES = {}, '"([^"]*)",%s*"([^"]*)"%]%s*$'
-local tags = redis.call('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1, 'WITHSCORES')
+local tags = redis.pcall('ZRANGE', KEYS[2], 0, tonumber(ARGV[1]) - 1, 'WITHSCORES')
+if tags['err'] then return {total, '', KEYS[2]} end
 for place = 1, #tags, 2 do
   local value = redis.call('HGET', KEYS[1], tags[place])
   if value then
@@ -50,10 +54,13 @@ for place = 1, #tags, 2 do
       eta = from and string.match(value, '^%s*"([^"]*)"', from + 1) or ''
       ours = string.find(value, ARGV[2], at, true) and 'ours' or ''
     end
-    found[#found + 1] = table.concat({exchange or '', routing or '', id, eta, tags[place + 1], ours}, '\\t')
+    local line = {exchange or '', routing or '', id, eta, tags[place + 1], ours}
+    -- What a text of JSON cannot hold would look like two of them.
+    for part = 1, 4 do line[part] = string.gsub(string.sub(line[part], 1, 1000), '%c', '') end
+    found[#found + 1] = table.concat(line, '\\t')
   end
 end
-return {total, table.concat(found, '\\n')}
+return {total, table.concat(found, '\\n'), ''}
 """
 
 
@@ -116,7 +123,9 @@ def told_received(answer: Sequence[Any], beacons: Sequence[Beacon], now: float) 
     The number with nobody never counts one that a living worker has: from those that are missed, as many are taken away
     as workers say that they hold without naming them. Where a worker's release does not tell that, nobody is missed.
     """
-    total, text = answer
+    total, text, odd = answer
+    if odd:
+        note_unreadable(bytes(odd).decode(errors="replace"), ANOTHER_TYPE)
     if not text:
         return Received(int(total))
     lines = bytes(text).decode(errors="replace").split("\n")
@@ -135,6 +144,8 @@ def told_received(answer: Sequence[Any], beacons: Sequence[Beacon], now: float) 
         if task_id in started:
             continue
         queue, since = queue_of(exchange, routing, _routes()), float(score)
+        if not 0 <= since < LATEST_MOMENT:
+            continue  # no worker received it
         later = bool(eta and (_epoch(eta) or 0) > now)
         counts[later][queue] += 1
         if task_id in named:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from .beacon import read_beacons
 from .broker import PREFIX, Redis, undecoded
+from .entries import answers_of, read
 from .messages import MOST_WITHOUT_BODY, WITHOUT_BODY, Waiting, read_rows
 from .queues import configured, lists_of
 from .samples import read_latest
@@ -23,8 +24,8 @@ _TAKE = (
 local taken, wanted, most, budget = {}, tonumber(ARGV[1]), tonumber(ARGV[2]), 2000000
 for number = 2, #KEYS do
   while #taken < wanted and budget > 0 do
-    local message = redis.call('RPOPLPUSH', KEYS[number], KEYS[1])
-    if not message then break end
+    local message = redis.pcall('RPOPLPUSH', KEYS[number], KEYS[1])
+    if type(message) ~= 'string' then break end
     local text, cut = without_body(message), 1
     if not text or #text > most then text, cut = '', 2 end
     taken[#taken + 1] = {number - 1, #message, cut, text}
@@ -51,7 +52,7 @@ def is_queue(client: Redis, name: str) -> bool:
     """
     if name in configured():
         return True
-    latest, (beacons, _) = read_latest(client), read_beacons(client)
+    latest, beacons = read_latest(client), read_beacons(client).beacons
     return (latest is not None and name in latest.found) or any(name in beacon.queues for beacon in beacons)
 
 
@@ -69,7 +70,7 @@ class Removal:
         pipe = self._client.pipeline(transaction=False)
         for key in self._lists:
             pipe.llen(key)
-        return sum(pipe.execute())
+        return sum(read(key, answer, int, 0) for key, answer in zip(self._lists, answers_of(pipe), strict=True))
 
     def take(self, most: int) -> Sequence[Waiting]:
         """Take the next messages out, at most PORTION and `most`; without their arguments."""

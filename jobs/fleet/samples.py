@@ -11,9 +11,12 @@ import json
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter
 
 from .broker import PREFIX, Redis, undecoded
+from .entries import ANOTHER_TYPE, answers_of, ask_entry, note_unreadable, read
 
 LATEST_KEY = PREFIX + "queues:latest"
 #: What was measured last stays to be shown with its age, in seconds.
@@ -21,6 +24,7 @@ LATEST_KEPT = 86_400
 #: A script writes so many queues at a time: Redis serves nobody else meanwhile, about half a millisecond.
 SLICE = 50
 _POINT = struct.Struct("<HIIii")
+_Measure = Annotated[float, Field(ge=0, lt=1e12)]
 _PLACE = struct.Struct("<HHIIii")
 _MOST = 2**31 - 1
 
@@ -81,17 +85,21 @@ class Latest:
         found: names of queues that the application's settings do not name.
     """
 
-    at: float
-    window: float = 0.0
-    rates: Mapping[str, tuple[float, float] | None] = field(default_factory=dict)
+    at: Annotated[float, Field(ge=0, lt=250_000_000_000)]
+    window: _Measure = 0.0
+    rates: Mapping[str, tuple[_Measure, _Measure] | None] = field(default_factory=dict)
     growing: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+
+
+_LATEST = TypeAdapter(Latest)
 
 
 # A place of a coarser ring gathers the samples of its time: the greatest depth and age, and the sums of the rest. A new
 # ring is made as long as it becomes, because Redis reserves twice the length of a string that it has to make longer.
 _WRITE = """
 local names, rings, at = cjson.decode(ARGV[1]), cjson.decode(ARGV[3]), tonumber(ARGV[4])
+local odd = {}
 for number, name in ipairs(names) do
   local seconds, ready, oldest, arrived, left = struct.unpack('<HIIii', ARGV[2], (number - 1) * 18 + 1)
   local idle = ready == 0 and arrived == 0 and left == 0
@@ -100,8 +108,10 @@ for number, name in ipairs(names) do
       local key, slot = ARGV[5] .. ring[1] .. ':' .. name, math.floor(at / ring[2])
       local lap, from = math.floor(slot / ring[3]) % 65535 + 1, slot % ring[3] * 20
       local s, r, o, a, l = seconds, ready, oldest, arrived, left
-      local old, begun = redis.call('GETRANGE', key, from, from + 19), false
-      if #old == 20 then
+      local old, begun = redis.pcall('GETRANGE', key, from, from + 19), false
+      if type(old) ~= 'string' then
+        odd[#odd + 1], old = key, nil
+      elseif #old == 20 then
         local old_lap, old_s, old_r, old_o, old_a, old_l = struct.unpack('<HHIIii', old)
         begun = old_lap == lap
         if begun then
@@ -109,12 +119,15 @@ for number, name in ipairs(names) do
           a, l = math.max(math.min(a + old_a, 2147483647), -2147483647), math.min(l + old_l, 2147483647)
         end
       end
-      if #old == 0 then redis.call('SETRANGE', key, ring[3] * 20 - 1, '\\0') end
-      redis.call('SETRANGE', key, from, struct.pack('<HHIIii', lap, s, r, o, a, l))
-      if not begun then redis.call('EXPIRE', key, ring[4]) end
+      if old then
+        if #old == 0 then redis.call('SETRANGE', key, ring[3] * 20 - 1, '\\0') end
+        redis.call('SETRANGE', key, from, struct.pack('<HHIIii', lap, s, r, o, a, l))
+        if not begun then redis.call('EXPIRE', key, ring[4]) end
+      end
     end
   end
 end
+return odd
 """
 _RING_KEYS = PREFIX + "samples:"
 _RINGS = json.dumps([[one.name, one.step, one.length, one.expires] for one in RINGS])
@@ -133,7 +146,9 @@ def write_samples(client: Redis, points: Mapping[str, Point], latest: Latest) ->
         packed = b"".join(_packed(points[name]) for name in part)
         undecoded(pipe, "EVAL", _WRITE, 0, json.dumps(part), packed, _RINGS, latest.at, _RING_KEYS)
     pipe.set(LATEST_KEY, json.dumps(asdict(latest)), ex=LATEST_KEPT)
-    pipe.execute()
+    for odd in pipe.execute()[:-1]:
+        for key in odd:
+            note_unreadable(key.decode(errors="replace"), ANOTHER_TYPE)
 
 
 def _packed(point: Point) -> bytes:
@@ -144,21 +159,16 @@ def _packed(point: Point) -> bytes:
 
 def read_latest(client: Redis) -> Latest | None:
     """What the recorder measured last; None where none has for a day."""
-    return latest_of(client.get(LATEST_KEY))
+    return ask_entry(LATEST_KEY, lambda: undecoded(client, "GET", LATEST_KEY), latest_of, None)
 
 
-def latest_of(text: str | bytes | None) -> Latest | None:
-    """What LATEST_KEY holds."""
-    if text is None:
-        return None
-    values: dict[str, Any] = json.loads(text)
-    return Latest(
-        at=float(values["at"]),
-        window=float(values["window"]),
-        rates={name: (rate[0], rate[1]) if rate else None for name, rate in values["rates"].items()},
-        growing=tuple(values["growing"]),
-        found=tuple(values["found"]),
-    )
+def latest_of(text: bytes) -> Latest:
+    """What LATEST_KEY holds.
+
+    Raises:
+        ValueError: no recorder of this release wrote it.
+    """
+    return _LATEST.validate_json(text)
 
 
 Series = list[Point | None]
@@ -176,7 +186,7 @@ def read_series(
     """
     pipe = client.pipeline(transaction=False)
     told = ask_series(pipe, queues, resolution, places, now)
-    return told(iter(pipe.execute()))
+    return told(iter(answers_of(pipe)))
 
 
 def ask_series(
@@ -201,7 +211,7 @@ def read_ready(
     """
     pipe = client.pipeline(transaction=False)
     laps, told = _ask_rings(pipe, queues, resolution, places, now)
-    answers = iter(pipe.execute())
+    answers = iter(answers_of(pipe))
     return {
         queue: [
             place[2] if place[0] == lap else None for place, lap in zip(_PLACE.iter_unpack(ring), laps, strict=True)
@@ -219,15 +229,23 @@ def _ask_rings(
     ranges = list(_ranges(last - places + 1, last, resolution.length))
     for queue in queues:
         for start, end in ranges:
-            key = f"{_RING_KEYS}{resolution.name}:{queue}"
+            key = _ring_key(resolution, queue)
             undecoded(pipe, "GETRANGE", key, start * _PLACE.size, end * _PLACE.size - 1)
 
     def told(answers: Iterator[bytes]) -> Iterator[tuple[str, bytes]]:
         for queue in queues:
-            texts = [next(answers).ljust((end - start) * _PLACE.size, b"\0") for start, end in ranges]
+            key = _ring_key(resolution, queue)
+            rings = [read(key, next(answers), bytes, b"") for _ in ranges]
+            texts = [
+                ring.ljust((end - start) * _PLACE.size, b"\0") for ring, (start, end) in zip(rings, ranges, strict=True)
+            ]
             yield queue, b"".join(texts)
 
     return [_lap(slot, resolution) for slot in range(last - places + 1, last + 1)], told
+
+
+def _ring_key(resolution: Resolution, queue: str) -> str:
+    return f"{_RING_KEYS}{resolution.name}:{queue}"
 
 
 def _ranges(first: int, last: int, length: int) -> Iterable[tuple[int, int]]:

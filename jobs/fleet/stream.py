@@ -7,6 +7,7 @@ from typing import Any
 
 from .breaker import ask
 from .broker import DEAD_KEY, FACTS_GROUP, FACTS_KEY, Redis, RedisError
+from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 
 #: Only the id leaves Redis: the oldest entry itself may be large.
 _OLDEST = """
@@ -64,6 +65,9 @@ def _read(client: Redis) -> Stream:
     pipe.info("memory")
     # What Redis refuses to this user is unknown; the rest is told all the same.
     now, length, pending, oldest, dead, memory = pipe.execute(raise_on_error=False)
+    for key, answer in ((FACTS_KEY, length), (DEAD_KEY, dead)):
+        if is_of_another_type(answer):
+            note_unreadable(key, ANOTHER_TYPE)
     limits = memory if isinstance(memory, dict) else {}
     return Stream(
         length=_count(length),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from .beacon import Beacon, read_beacons
 from .breaker import Away, ask, away, silent_for
 from .broker import PROBE_KEY, Redis, RedisRefused, undecoded
+from .entries import answers_of, read
 from .hazards import HAZARDS_KEY, Hazard, told
 from .quarantined import QUARANTINE_KEY, Quarantined, quarantined
 
@@ -52,20 +53,20 @@ def read_fleet() -> Fleet:
 
 def _read(client: Redis) -> Fleet:
     refuses = refusal(client)
-    beacons, now = read_beacons(client)
+    heard = read_beacons(client)
     pipe = client.pipeline(transaction=False)
     pipe.get(HAZARDS_KEY)
     pipe.llen(QUARANTINE_KEY)
     undecoded(pipe, "LINDEX", QUARANTINE_KEY, 0)
-    hazards, count, newest = pipe.execute()
+    hazards, count, newest = answers_of(pipe)
     return Fleet(
         known=True,
-        beacons=tuple(sorted(beacons, key=lambda beacon: beacon.worker)),
-        read_at=now,
+        beacons=tuple(sorted(heard.beacons, key=lambda beacon: (beacon.worker, beacon.boot))),
+        read_at=heard.at,
         silent_for=0.0,
         refuses=refuses,
-        hazards=told(hazards),
-        quarantined=quarantined(count, newest),
+        hazards=read(HAZARDS_KEY, hazards, told, ()),
+        quarantined=read(QUARANTINE_KEY, newest, lambda entry: quarantined(count, entry), None),
     )
 
 

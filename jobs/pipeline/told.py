@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field, TypeAdapter
 from redis import Redis
 
 from jobs.fleet.broker import PREFIX
+from jobs.fleet.entries import answers_of, note_unreadable, read
 
-from .facts import keepable
+from .facts import Epoch, keepable
 
 #: What is kept of one run: so many of its last lines, and so many characters of them.
 MAX_LINES = 1000
@@ -25,7 +27,11 @@ MAX_LINE = 4000
 #: Seconds after which Redis forgets what nobody has recorded.
 EXPIRES = 86_400
 
-Line = tuple[float, str, int, str]
+_Text = Annotated[str, Field(max_length=MAX_CHARS)]
+Line = tuple[Epoch, Annotated[str, Field(max_length=255)], Annotated[int, Field(ge=0, lt=2**31)], _Text]
+_LINE = TypeAdapter(Line)
+_EPOCH: TypeAdapter[float] = TypeAdapter(Epoch)
+_WRITTEN = TypeAdapter(Annotated[int, Field(ge=0, lt=2**53)])
 
 
 def log_key(task_id: str) -> str:
@@ -67,23 +73,42 @@ def read_told(task_ids: Collection[str], client: Redis) -> dict[str, Told]:
     for task_id in task_ids:
         pipe.hgetall(progress_key(task_id))
         pipe.lrange(log_key(task_id), -MAX_LINES, -1)
-    answers = pipe.execute()
+    answers = answers_of(pipe)
     found = {}
-    for task_id, values, texts in zip(task_ids, answers[::2], answers[1::2], strict=True):
+    for task_id, one, two in zip(task_ids, answers[::2], answers[1::2], strict=True):
+        key = progress_key(task_id)
+        values: dict[str, str] = read(key, one, dict, {})
+        texts: list[str] = read(log_key(task_id), two, list, [])
         if values or texts:
             found[task_id] = Told(
-                lines=_newest(texts),
-                written=max(int(values.get("written", 0)), len(texts)),
-                progress=keepable(json.loads(values["progress"])) if "progress" in values else None,
+                lines=_newest(task_id, texts),
+                written=max(read(key, values.get("written"), _WRITTEN.validate_python, 0), len(texts)),
+                progress=read(key, values.get("progress"), _progress, None),
             )
     return found
 
 
-def _newest(texts: list[str]) -> tuple[Line, ...]:
+def _progress(text: str) -> dict[str, Any]:
+    """A progress as a worker has written it, without what a database does not keep; pages look at the rest of it.
+
+    Raises:
+        ValueError, LookupError, TypeError: it is none.
+    """
+    values = keepable(json.loads(text))
+    _EPOCH.validate_python(values["at"])
+    return dict(values)
+
+
+def _newest(task_id: str, texts: list[str]) -> tuple[Line, ...]:
     """The newest lines that together fit MAX_CHARS: the attempts before the last may have filled the list, too."""
-    kept, chars = 0, 0
+    kept: list[Line] = []
+    chars = 0
     for text in reversed(texts):
         if (chars := chars + len(text)) > MAX_CHARS:
+            if not kept:
+                note_unreadable(log_key(task_id), "its last line is too long")
             break
-        kept += 1
-    return tuple((at, level, attempt, text) for at, level, attempt, text in map(json.loads, texts[len(texts) - kept :]))
+        line = read(log_key(task_id), text, lambda one: _LINE.validate_python(json.loads(one)), None)
+        if line is not None:
+            kept.append(line)
+    return tuple(reversed(kept))

@@ -19,8 +19,10 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
 from jobs.errors import InvalidArguments
-from jobs.fleet.broker import list_key, oldest_messages
+from jobs.fleet.broker import list_key
+from jobs.fleet.entries import is_of_another_type
 from jobs.fleet.headers import ACTOR_HEADER, ACTOR_LABEL_HEADER, ATTEMPT_HEADER, SOURCE_HEADER
+from jobs.fleet.queues import keys_of_another_type, oldest_messages
 from jobs.ledger.leases import database_now
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
@@ -68,7 +70,12 @@ class Dispatcher:
         waiting = [run for run in due if run.state in {State.QUEUED, State.RETRYING}]
         forgotten = self._forgotten(waiting)
         _look_again_later(run for run in waiting if run not in forgotten)
-        return self._publish([*fresh, *forgotten])
+        try:
+            return self._publish([*fresh, *forgotten])
+        except Exception as error:
+            if not self._leave_out([*fresh, *forgotten], error):
+                raise
+            return 0  # what was sent is sent again, to no effect
 
     def _forgotten(self, runs: Sequence[Run]) -> list[Run]:
         """Those whose list is empty, or holds only messages that are clearly younger than their own publish."""
@@ -83,6 +90,20 @@ class Dispatcher:
         if oldest is None or run.published_at is None:
             return True
         return oldest > run.published_at.timestamp() + PATIENCE
+
+    def _leave_out(self, runs: Sequence[Run], error: BaseException) -> bool:
+        """Put off those runs whose list is none, where that is what Redis refuses: they hold up no others."""
+        cause: BaseException | None = error
+        while cause is not None and not is_of_another_type(cause):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            return False
+        odd = keys_of_another_type({list_key(run.queue, run.priority) for run in runs}, self._client)
+        _look_again_later(
+            (run for run in runs if list_key(run.queue, run.priority) in odd),
+            note="cannot be published: the key of its queue in Redis holds something else than a list",
+        )
+        return bool(odd)
 
     def _publish(self, runs: Sequence[Run]) -> int:
         if not runs:

@@ -12,6 +12,7 @@ from celery import states as celery_states
 from django.db import DataError, IntegrityError
 
 from jobs.fleet.broker import DEAD_KEPT, DEAD_KEY, FACTS_GROUP, FACTS_KEY
+from jobs.fleet.entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 from jobs.pipeline.facts import Fact, Kind, read_entry
 from jobs.pipeline.told import Told, log_key, progress_key, read_told
 
@@ -77,6 +78,8 @@ class Ingest:
                 dead.append((entry, error))
         told = read_told({fact.task_id for _, fact in facts if _may_have_told(fact)}, self._client)
         dead += self._record(facts, told)
+        if dead:
+            self._make_room()
         pipe = self._client.pipeline(transaction=True)
         for entry, reason in dead:
             why = (str(reason) or type(reason).__name__)[:2000]
@@ -113,6 +116,8 @@ class Ingest:
                 "STREAMS", FACTS_KEY, start, NEVER_DECODE=True,
             )  # fmt: skip
         except redis.ResponseError as error:
+            if is_of_another_type(error):
+                note_unreadable(FACTS_KEY, ANOTHER_TYPE)
             if "NOGROUP" not in str(error):
                 raise
             # A new or emptied Redis: from the beginning, so that nothing already there is skipped.
@@ -126,6 +131,12 @@ class Ingest:
         elif self._catching_up:
             self._catching_up = False
         return entries
+
+    def _make_room(self) -> None:
+        """Where something else than a stream lies under DEAD_KEY: it is renamed, so that nothing is lost of either."""
+        if self._client.type(DEAD_KEY) not in {"stream", "none"}:
+            logger.error("%s is no stream: renamed to %s:odd.", DEAD_KEY, DEAD_KEY)
+            self._client.rename(DEAD_KEY, f"{DEAD_KEY}:odd")
 
     def catch_up(self) -> None:
         """Begin with what is read but not acknowledged; call it after an error and on becoming leader."""

@@ -8,7 +8,8 @@ import time
 import redis
 
 from jobs.fleet.beacon import machine_mark, read_beacons
-from jobs.fleet.hazards import Hazard, of_clocks, of_machines, of_redis, of_settings, tell
+from jobs.fleet.entries import unreadable_lately
+from jobs.fleet.hazards import Hazard, of_clocks, of_entries, of_machines, of_redis, of_settings, tell
 from jobs.ledger.leases import database_now
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,17 @@ class Inspection:
 
     def look(self) -> list[Hazard]:
         """Every hazard that the settings alone do not show."""
-        beacons, redis_now = read_beacons(self._client)
+        heard = read_beacons(self._client)
         asked = time.time()
         database = database_now().timestamp()
         here = (asked + time.time()) / 2
         # A beacon says how far its worker is ahead of Redis; the recorder knows itself, Redis and the database.
-        redis_behind = database - redis_now - (here - asked)
-        ahead = {beacon.worker: beacon.clock - redis_behind for beacon in beacons if beacon.clock is not None}
+        redis_behind = database - heard.at - (here - asked)
+        ahead = {beacon.worker: beacon.clock - redis_behind for beacon in heard.beacons if beacon.clock is not None}
         ahead["the recorder"] = here - database
-        return [*of_redis(self._client), *of_clocks(ahead), *of_machines(beacons, machine_mark())]
+        return [
+            *of_redis(self._client),
+            *of_clocks(ahead),
+            *of_machines(heard.beacons, machine_mark()),
+            *of_entries(unreadable_lately()),
+        ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import logging
 import time
 from datetime import timedelta
+from functools import partial
 
 import redis
 from django.db.models import Q
 
-from jobs.fleet.beacon import Beacon, read_beacons
+from jobs.fleet.beacon import Beacon, Heard, read_beacons
 from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY
+from jobs.fleet.entries import ANOTHER_TYPE, ask_entry, is_of_another_type, note_unreadable
 from jobs.ledger.leases import database_now
 from jobs.models import Run
 from jobs.pipeline.facts import Fact, Kind
@@ -55,11 +57,11 @@ class Reaper:
             RedisError, DatabaseError: nothing was judged, and the quiet time begins anew.
         """
         try:
-            if self._client.set(_MARK_KEY, str(time.time()), ex=60, get=True) is None:
+            if self._mark() is None:
                 # A new Redis, or one that was emptied: the beacons are gone with it, and their workers are not.
                 self._probed_since = None
                 self._unlisted.clear()
-            beacons, _ = read_beacons(self._client)
+            heard = read_beacons(self._client)
             told, merged = self._facts()  # after the beacons: what a worker has told precedes a beat without the run
         except redis.RedisError:
             self._probed_since = None
@@ -69,9 +71,18 @@ class Reaper:
             self._probed_since = time.monotonic()
         if time.monotonic() - self._probed_since < self._steady:
             return 0
-        return self._judge({beacon.worker: beacon for beacon in beacons}, told, merged)
+        return self._judge(heard, told, merged) if told is not None else 0
 
-    def _judge(self, beacons: dict[str, Beacon], told: _FactId, merged: _FactId) -> int:
+    def _mark(self) -> str | None:
+        """Write the mark; what was there before, None where nothing was."""
+        mark = partial(self._client.set, _MARK_KEY, str(time.time()), ex=60, get=True)
+        before = ask_entry(_MARK_KEY, mark, str, "")
+        if before == "":  # Redis reads nothing else than a text there, and writes nothing then
+            self._client.set(_MARK_KEY, str(time.time()), ex=60)
+        return before or None
+
+    def _judge(self, heard: Heard, told: _FactId, merged: _FactId) -> int:
+        beacons = {beacon.worker: beacon for beacon in heard.beacons}
         now = database_now()
         # One that lies in the future was written by a clock that was ahead, and is of any age.
         old = Q(claimed_at__lt=now - timedelta(seconds=CLAIM_GRACE)) | Q(claimed_at__gt=now)
@@ -82,7 +93,7 @@ class Reaper:
             "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed"
         )[:BATCH]:
             beacon = beacons.get(run.worker)
-            if beacon is not None and _lists(beacon, run):
+            if _lists(beacon, run) if beacon is not None else not heard.knows(run.worker):
                 continue
             key = (run.pk, run.attempt)
             sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
@@ -99,12 +110,16 @@ class Reaper:
             logger.warning("Run %s, execution %s: lost, %s no longer has it.", run.task_id, run.attempt, run.worker)
         return len(lost)
 
-    def _facts(self) -> tuple[_FactId, _FactId]:
-        """The last fact that was ever appended, and the last one before which all are in the ledger."""
+    def _facts(self) -> tuple[_FactId | None, _FactId]:
+        """The last fact that was ever appended, None where nobody can tell, and the last one before which all are in
+        the ledger."""
         try:
             groups = self._client.xinfo_groups(FACTS_KEY)
             stream = self._client.xinfo_stream(FACTS_KEY)
-        except redis.ResponseError:
+        except redis.ResponseError as error:
+            if is_of_another_type(error):
+                note_unreadable(FACTS_KEY, ANOTHER_TYPE)
+                return None, (0, 0)
             return (0, 0), (0, 0)  # no stream yet
         told = _fact_id(stream["last-generated-id"])
         group = next((g for g in groups if g["name"] == FACTS_GROUP), None)

@@ -29,8 +29,10 @@ from celery.app.task import Context
 from django.db import transaction
 from django.db.models import Q, Subquery
 from django.db.models.functions import Now
+from kombu.exceptions import KombuError
 
 from jobs.fleet.broker import PREFIX
+from jobs.fleet.entries import ask_entry, read
 from jobs.fleet.executions import Begun, begun_executions, known_executions
 from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.models import Lease, Run
@@ -48,9 +50,13 @@ _NAME = "books"
 RENEW_EVERY = 2.0
 #: What PostgreSQL may lose at a crash with `synchronous_commit` off, in seconds, and somewhat more.
 _CRASH = 3.0
+#: A mark that lies so many seconds ahead nobody has made: it would have every open run settled.
+_AHEAD = 366 * 86_400.0
 _BATCH = 500
 #: The database's mark beside what is read of it, in one snapshot.
 MARK = Subquery(Lease.objects.filter(name=_NAME).values("renewed_at"))
+#: Numbers in a result.
+_NUMBERS = (EXECUTION, "retries")
 
 
 class Books:
@@ -72,7 +78,7 @@ class Books:
         if self._looked_at is not None and time.monotonic() - self._looked_at < RENEW_EVERY:
             return 0
         settled = 0
-        mark = _number(self._client.get(MARK_KEY))
+        mark = ask_entry(MARK_KEY, lambda: self._client.get(MARK_KEY), _moment, None)
         ours = Lease.objects.filter(name=_NAME).values_list("renewed_at", flat=True).first()
         if mark is not None and (ours is None or ours.timestamp() < mark - _CRASH):
             settled = self._settle(datetime.fromtimestamp(mark, UTC), ours)
@@ -142,11 +148,31 @@ def _results(task_ids: Iterable[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The results that Redis still has, of those that have ended."""
     ids = list(task_ids)
     backend: Any = current_app.backend
-    for task_id, payload in zip(ids, backend.mget([backend.get_key_for_task(one) for one in ids]), strict=True):
-        if payload:
-            meta = backend.decode(payload)
-            if meta.get("status") in celery_states.READY_STATES:
-                yield task_id, meta
+    keys = [backend.get_key_for_task(one) for one in ids]
+    for task_id, key, payload in zip(ids, keys, backend.mget(keys), strict=True):
+        meta = read(str(key), payload or None, lambda text: _checked(backend, text), None)
+        if meta is not None and meta["status"] in celery_states.READY_STATES:
+            yield task_id, meta
+
+
+def _checked(backend: Any, text: Any) -> dict[str, Any]:
+    """A result as Celery's backend writes it, of which the fields that are used here can be.
+
+    Raises:
+        ValueError, TypeError, LookupError, OverflowError: they cannot.
+    """
+    try:
+        meta = backend.decode(text)
+    except KombuError as error:
+        raise ValueError("not decoded") from error
+    if not isinstance(meta["status"], str) or not all(0 <= int(meta.get(one) or 0) < 2**31 for one in _NUMBERS):
+        raise ValueError("no result of Celery's")
+    for name in ("name", "worker"):
+        if not isinstance(meta.get(name) or "", str):
+            raise TypeError(name)
+    if done := meta.get("date_done"):
+        datetime.fromisoformat(done).timestamp()
+    return dict(meta)
 
 
 def _ended(run: Run) -> int:
@@ -211,8 +237,13 @@ def _unknown(run: Run) -> Fact:
     )
 
 
-def _number(text: Any) -> float | None:
-    try:
-        return float(text)
-    except (TypeError, ValueError):
-        return None
+def _moment(text: str) -> float:
+    """The mark in Redis, epoch seconds.
+
+    Raises:
+        ValueError: no recorder wrote it: it lies further ahead than any clock of ours.
+    """
+    mark = float(text)
+    if not 0 <= mark < time.time() + _AHEAD:
+        raise ValueError("no moment that can be")
+    return mark

@@ -11,6 +11,7 @@ import redis
 
 from jobs.fleet.beacon import BEAT_EVERY, Beacon, read_beacons
 from jobs.fleet.broker import transport_option, undecoded
+from jobs.fleet.entries import answers_of, read
 from jobs.fleet.queues import Reading, configured, key_of, read_queues
 from jobs.fleet.samples import FINE, Latest, Point, write_samples
 
@@ -64,7 +65,7 @@ class Sampler:
         slot = int(time.time() // FINE.step)
         if slot == self._slot:
             return 0
-        beacons, _ = read_beacons(self._client)
+        beacons = read_beacons(self._client).beacons
         self._look_for_queues()
         reading = read_queues(self._client, beacons, self._found)
         flow = self._flow(reading, {beacon.boot: beacon for beacon in beacons})
@@ -89,7 +90,8 @@ class Sampler:
         known = sorted(self._bindings)
         for key in known:
             undecoded(pipe, "SRANDMEMBER", key, MOST_FOUND)
-        (cursor, keys), *members = pipe.execute()
+        (cursor, keys), *answers = answers_of(pipe)
+        members = [read(_name(key), answer, list, []) for key, answer in zip(known, answers, strict=True)]
         self._cursor = int(cursor)
         if len(self._bindings) < MOST_FOUND:
             self._bindings.update(keys)

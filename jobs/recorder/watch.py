@@ -31,10 +31,10 @@ class Watch:
         Raises:
             RedisError, DatabaseError: nothing was marked.
         """
-        beacons, now = read_beacons(self._client)
+        heard = read_beacons(self._client)
         seen = {
-            task_id: _started(task_id, beacon.worker, began, int(retries), now)
-            for beacon in beacons
+            task_id: _started(task_id, beacon.worker, began, retries, heard.at)
+            for beacon in heard.beacons
             for task_id, (began, retries) in beacon.started.items()
             if beacon.running.get(task_id) is None
         }

@@ -54,7 +54,8 @@ QUESTIONS = ("stats", "active", "reserved", "scheduled", "active_queues", "regis
 def reading() -> int:
     """All that our page asks Redis for, judged."""
     client = steady_client()
-    beacons, now = read_beacons(client)
+    heard = read_beacons(client)
+    beacons, now = heard.beacons, heard.at
     gone, waiting = read_gone(client), read_waiting(client, beacons)
     return len([judge(one, now, waiting) for one in beacons] + [judge_gone(one, now) for one in gone])
 
@@ -97,7 +98,7 @@ def real() -> dict[str, Any]:
         processes = [subprocess.Popen([*celery, "-n", name], stdout=log, stderr=log) for name in names]
     try:
         until = time.monotonic() + 90
-        while len(read_beacons(steady_client())[0]) < REAL or not _all_answer(names):
+        while len(read_beacons(steady_client()).beacons) < REAL or not _all_answer(names):
             if time.monotonic() > until:
                 raise SystemExit(f"The workers did not start; see {ROOT}/workers.log")
         calls = {"page": reading, "inspect": lambda: inspected(None), "inspect, addressed": lambda: inspected(names)}

@@ -65,11 +65,11 @@ def age(running: Stack) -> None:
 
 
 def _beacon(running: Stack) -> Beacon:
-    return wait_for(lambda: next(iter(read_beacons(running.client())[0]), None), "a worker")
+    return wait_for(lambda: next(iter(read_beacons(running.client()).beacons), None), "a worker")
 
 
 def _read(running: Stack, older: float = 0.0) -> Depth:
     """The queue as pages read it; `older` makes the workers so many seconds older."""
     client = running.client()
-    beacons = [replace(beacon, up=(beacon.up or 0.0) + older) for beacon in read_beacons(client)[0]]
+    beacons = [replace(beacon, up=(beacon.up or 0.0) + older) for beacon in read_beacons(client).beacons]
     return read_queues(client, beacons).queues["default"]

@@ -128,7 +128,7 @@ def test_every_number_is_what_the_workers_hold(fleet: Fleet) -> None:
     active: Any = inspect.active()
     reserved: Any = inspect.reserved()
     queues: Any = inspect.active_queues()
-    beacons = {beacon.worker: beacon for beacon in read_beacons(fleet.stack.client())[0]}
+    beacons = {beacon.worker: beacon for beacon in read_beacons(fleet.stack.client()).beacons}
     for name in names:
         row, told, beacon = rows[name], stats[name], beacons[name]
         assert (row.slots, beacon.pid) == (told["pool"]["max-concurrency"], told["pid"])
@@ -214,7 +214,7 @@ def test_a_warm_stop_is_heard_until_the_last_run_has_ended(fleet: Fleet) -> None
     client, until = fleet.stack.client(), time.monotonic() + 6
 
     def beats() -> int:
-        return next((one.beat for one in read_beacons(client)[0] if one.worker == "one@tests"), 0)
+        return next((one.beat for one in read_beacons(client).beacons if one.worker == "one@tests"), 0)
 
     first = beats()
     wait_for(lambda: beats() > first > 0, "it to beat on while its runs last", 8)

@@ -18,6 +18,7 @@ from redis import Redis, RedisError
 
 from jobs.fleet import breaker
 from jobs.fleet.broker import forget_clients
+from jobs.fleet.entries import forget_unreadable
 from jobs.fleet.headers import ATTEMPT_HEADER, FIRST_PUBLISHED_HEADER, PUBLISHED_HEADER
 
 
@@ -52,6 +53,7 @@ def fresh(client: Redis) -> None:
     """Nothing in it, and nothing remembered of the time before."""
     client.flushall()
     forget_clients()
+    forget_unreadable()
     breaker._breaker = breaker._Breaker()
 
 

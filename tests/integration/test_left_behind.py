@@ -31,7 +31,7 @@ def text(client: Client, address: str, **parameters: str) -> str:
 
 
 def read() -> Reading:
-    beacons, _ = read_beacons(page_client())
+    beacons = read_beacons(page_client()).beacons
     return read_queues(page_client(), beacons)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from jobs.fleet.beacon import Beacon
+from jobs.fleet.beacon import Beacon, Heard
 from jobs.fleet.broker import page_client
 from jobs.fleet.queues import Reading, lists_of, read_queues
 from jobs.fleet.samples import FINE, HOURS, MINUTES, Latest, Point, read_latest, read_ready, read_series, write_samples
@@ -59,7 +59,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
     monkeypatch.setattr(sample, "time", clock)
     monkeypatch.setattr(sample, "read_queues", read_then)
-    monkeypatch.setattr(sample, "read_beacons", lambda _: (clock.beacons, clock.now))
+    monkeypatch.setattr(sample, "read_beacons", lambda _: Heard(tuple(clock.beacons), clock.now))
     return clock
 
 

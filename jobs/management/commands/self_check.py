@@ -57,7 +57,7 @@ def _missing() -> str:
         client = steady_client()
         if refused := refusal(client):  # else it would look as if no worker listened: none can write its beacon
             return f"Redis takes no writes ({refused[:200]}); see its memory, its disk and its log."
-        beacons, _ = read_beacons(client)
+        beacons = read_beacons(client).beacons
     except RedisError as error:
         return f"Redis does not answer ({error}); start it or correct REDIS_URL."
     if not any(find_job(JOB).queue in beacon.queues for beacon in beacons):
