@@ -79,9 +79,6 @@ class Redis:
             raise RedisRefused(self.refuses)
         return True
 
-    def zrange(self, *args: Any) -> list[str]:
-        return []
-
     def pipeline(self, **kwargs: Any) -> Redis:
         return self
 
@@ -94,13 +91,10 @@ class Redis:
     def llen(self, *args: Any) -> None:
         self.answers.append(0)
 
-    def lindex(self, *args: Any) -> None:
-        self.answers.append(None)
-
     def execute_command(self, *args: Any, **options: Any) -> None:
         self.answers.append(None)
 
-    def execute(self) -> list[Any]:
+    def execute(self, **options: Any) -> list[Any]:
         answers, self.answers = self.answers, []
         return answers
 
