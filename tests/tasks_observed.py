@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import Any
 
 from celery import current_task, shared_task
@@ -135,6 +136,39 @@ def reject() -> None:
     raise Reject("not this one", requeue=False)
 
 
+@shared_task(bind=True)
+def put_back(self: Any) -> None:
+    """Asks for its message to be put back, which its worker has acknowledged already."""
+    tell("start")
+    tell("failed")
+    raise Reject("the bank is closed", requeue=True)
+
+
+@shared_task(acks_late=True)
+def put_back_once(flag: str) -> None:
+    """The same with `acks_late`, until the test makes a file."""
+    tell("start", [flag])
+    if not os.path.exists(flag):
+        time.sleep(0.2)
+        raise Reject("not yet", requeue=True)
+    tell("succeeded")
+
+
+class Unshown(str):
+    """JSON takes it for a text; nobody can show it."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+    def __str__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+
+class UnshownObject:
+    def __repr__(self) -> str:
+        raise RuntimeError("cannot be shown")
+
+
 @shared_task
 def die() -> None:
     tell("start")
@@ -204,14 +238,17 @@ def start_loudly(flag: str) -> None:
 def give(what: str) -> Any:
     """A return value of that kind."""
     tell("start", [what])
-    return {
+    kinds: dict[str, Callable[[], Any]] = {
         "10 MB": lambda: "x" * 10_000_000,
         "no JSON": object,
         "half surrogates": lambda: {"text": "\ud800 and \udfff", "nul": "\x00"},
         "not a number": lambda: float("nan"),
         "a generator": lambda: (number for number in range(3)),
         "a loop": _loop,
-    }[what]()
+        "what cannot be shown": UnshownObject,
+        "a text that cannot be shown": lambda: Unshown("text"),
+    }
+    return kinds[what]()
 
 
 def _loop() -> list[Any]:

@@ -22,6 +22,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
+from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
@@ -55,22 +56,6 @@ _Stored = tuple[Any, Any, int]
 CHAIN_BROKEN = "not started: an earlier run of its chain failed"
 
 
-class _Celery(threading.local):
-    """Whether Celery reports an outcome in this thread, or somebody's program sets a state by hand."""
-
-    depth = 0
-
-    @property
-    def speaks(self) -> bool:
-        return self.depth > 0
-
-    def __enter__(self) -> None:
-        self.depth += 1
-
-    def __exit__(self, *_: object) -> None:
-        self.depth -= 1
-
-
 class RecordingBackend(PatientBackend):
     """Named in settings as `jobs.pipeline.backend:RecordingBackend+redis://…`."""
 
@@ -78,7 +63,6 @@ class RecordingBackend(PatientBackend):
         kwargs["expires"] = kwargs.get("expires") or RESULT_EXPIRES
         super().__init__(*args, **kwargs)
         self._failing = threading.local()
-        self._celery = _Celery()
 
     def on_task_call(self, producer: Any, task_id: str) -> None:
         """No subscription per publish: `AsyncResult.get()` subscribes when somebody waits, and reads the key first."""
@@ -91,9 +75,10 @@ class RecordingBackend(PatientBackend):
         store_result: bool = True,
         state: str = celery_states.SUCCESS,
     ) -> None:
-        with self._celery, self.telling(task_id):
+        with self.telling(task_id):
             if (not store_result or (request is not None and request.ignore_result)) and not _is_eager(request):
                 self._append_only(fact_of(task_id, None, state, None, request), take(task_id))
+                _note_success(state, request)
             super().mark_as_done(task_id, masked(result), request=request, store_result=store_result, state=state)
 
     def mark_as_failure(
@@ -109,8 +94,8 @@ class RecordingBackend(PatientBackend):
         # What is stored meanwhile for other ids is the rest of the chain that ends here.
         self._failing.request = request
         try:
-            with self._celery, self.telling(task_id):
-                if not store_result and not _is_eager(request):
+            with self.telling(task_id):
+                if not store_result and not _is_eager(request) and not _has_succeeded(request):
                     described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
                     name_error(described, exc, self._description)
                     self._append_only(described, take(task_id))
@@ -130,11 +115,11 @@ class RecordingBackend(PatientBackend):
             self._failing.exception = before
 
     def mark_as_revoked(self, task_id: str, *args: Any, **kwargs: Any) -> None:
-        with self._celery, self.telling(task_id):
+        with self.telling(task_id):
             super().mark_as_revoked(task_id, *args, **kwargs)
 
     def mark_as_retry(self, task_id: str, *args: Any, **kwargs: Any) -> None:
-        with self._celery, self.telling(task_id):
+        with self.telling(task_id):
             super().mark_as_retry(task_id, *args, **kwargs)
 
     def prepare_exception(self, exc: Any, serializer: Any = None) -> Any:
@@ -159,7 +144,7 @@ class RecordingBackend(PatientBackend):
         except (EncodeError, TypeError, ValueError) as error:
             # The job has done its work; that its value cannot travel as JSON does not make it a failure.
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
-            result = {"unserialisable": masked(repr(result))[:2000]}
+            result = {"unserialisable": masked(safe_repr(result))[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
         if request is not None and str(getattr(request, "id", task_id)) != task_id:
             request = None  # it is of whoever sets another task's state
@@ -170,6 +155,8 @@ class RecordingBackend(PatientBackend):
                 task_id, result, state, traceback, request, None if status == _DONE else (key, value, expires)
             )
             return result
+        if state == celery_states.FAILURE and _has_succeeded(request):
+            return result  # Celery broke on showing the value in its log, say: the work was done and told
         fact = fact_of(task_id, result, state, traceback, request)
         if children := self.current_task_children(request):
             fact.meta["children"] = children[:MAX_CHILDREN]
@@ -182,8 +169,9 @@ class RecordingBackend(PatientBackend):
         if status == _DONE and execution_number(request) is None:
             # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
             self._append_only(fact, take(task_id))
-            return result
-        self.ensure(self._write, (fact, take(task_id), (key, value, expires)))
+        else:
+            self.ensure(self._write, (fact, take(task_id), (key, value, expires)))
+        _note_success(state, request)
         return result
 
     def _stored_status(self, task_id: str) -> str:
@@ -199,7 +187,7 @@ class RecordingBackend(PatientBackend):
 
         Within the body that holds for every state, as what the body returns or raises comes after it.
         """
-        if self._celery.speaks and (state in celery_states.READY_STATES or state == celery_states.RETRY):
+        if self._is_telling and (state in celery_states.READY_STATES or state == celery_states.RETRY):
             return False
         return state not in celery_states.READY_STATES or record_of(task_id) is not None
 
@@ -289,6 +277,16 @@ def _is_eager(request: Any) -> bool:
     return bool(getattr(request, "is_eager", False))
 
 
+def _note_success(state: str, request: Any) -> None:
+    if state == celery_states.SUCCESS and isinstance(request, Context):
+        execution_of(request).succeeded = True
+
+
+def _has_succeeded(request: Any) -> bool:
+    """Whether this very execution has told its success already."""
+    return isinstance(request, Context) and execution_of(request).succeeded
+
+
 def _is_unclaimed(request: Any) -> bool:
     return execution_number(request) is not None and not execution_of(request).claimed
 
@@ -366,6 +364,8 @@ def describe(fact: Fact, request: Any) -> Fact:
     ours, execution = own_headers(vars(request)), execution_of(request)
     fact.published, fact.source = ours.first_published, ours.source
     fact.files, fact.started_at = execution.files, execution.started_at
+    if fact.started_at is None and execution.accepted_at is not None:
+        fact.started_at, fact.told = execution.accepted_at, True  # what its child has told, nobody here knows
     fact.schedule_name = request.get("periodic_task_name") or ""
     fact.eta = execution.retry_eta if fact.state == celery_states.RETRY else None
     if execution.started_clock is not None:
@@ -401,4 +401,4 @@ def _text(value: Any) -> str:
     try:
         return str(kombu_json.dumps(value))
     except (TypeError, ValueError):
-        return str(kombu_json.dumps({"unserialisable": repr(value)[:2000]}))
+        return str(kombu_json.dumps({"unserialisable": safe_repr(value)[:2000]}))

@@ -19,18 +19,22 @@ class Execution:
     Attributes:
         started_at: when the body began; None in the worker's main process, which does not know.
         started_clock: the same moment on the monotonic clock.
+        accepted_at: in the main process: when the pool took it.
         claimed: whether the claim succeeded; None for a run that code published, which needs none.
         replaced: its id goes on with another task (`Task.replace()`).
         retry_eta: when the automatic retry that it asked for is due.
         files: what it attached.
+        succeeded: its success has been told; what breaks afterwards changes nothing of it.
     """
 
     started_at: float | None = None
     started_clock: float | None = None
+    accepted_at: float | None = None
     claimed: bool | None = None
     replaced: bool = False
     retry_eta: float | None = None
     files: list[dict[str, Any]] = field(default_factory=list)
+    succeeded: bool = False
 
 
 def execution_of(request: Any) -> Execution:

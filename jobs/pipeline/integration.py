@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery, signals
+from kombu.utils.imports import symbol_by_name
 
 from jobs.fleet.beat import BeaconStep
 from jobs.fleet.broker import forget_clients
@@ -32,6 +33,7 @@ def integrate(app: Celery) -> None:
     # Before the record of the run is closed: its lines go with the fact.
     signals.task_postrun.connect(_report_dropped, weak=False, dispatch_uid="opsconsole.dropped")
     signals.celeryd_after_setup.connect(warn_of_settings, weak=False, dispatch_uid="opsconsole.hazards")
+    signals.task_rejected.connect(_report_refused, weak=False, dispatch_uid="opsconsole.refused")
     install()
     signals.worker_init.connect(keep_connections, weak=False, dispatch_uid="opsconsole.connections")
     signals.worker_process_init.connect(_drop_inherited_sockets, weak=False, dispatch_uid="opsconsole.fork")
@@ -40,6 +42,11 @@ def integrate(app: Celery) -> None:
 def _report_dropped(task: Any = None, state: str = "", retval: Any = None, **_: Any) -> None:
     if (report := getattr(task, "report_dropped", None)) is not None:
         report(state, retval)
+
+
+def _report_refused(**told: Any) -> None:
+    # Not imported above: it needs what only a worker does.
+    symbol_by_name("jobs.pipeline.request:report_refused")(**told)
 
 
 def _drop_inherited_sockets(**_: object) -> None:

@@ -1,19 +1,40 @@
-"""How the worker's main process deals with an execution: as Celery does, but that no task's error ends the worker."""
+"""How the worker's main process deals with an execution: as Celery does, but that no task's error ends the worker.
+
+It tells what it alone knows, too: when the pool took the execution, and which messages Celery has refused.
+"""
 
 from __future__ import annotations
 
+import time
+from functools import cached_property
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback  # type: ignore[attr-defined]  # no stub knows it
+from celery.app.task import Context
+from celery.states import REJECTED
 from celery.worker.request import Request
+
+from .backend import RecordingBackend, describe
+from .execution import execution_of
+from .facts import Fact, Kind
 
 #: Shown and stored as the builtin is, and taken for an ordinary error: at a real one Celery 5.7 ends the whole worker
 #: (celery/worker/request.py, `on_failure`), although only the pool's child was short of memory.
 _MemoryError = type("MemoryError", (Exception,), {"__module__": "builtins"})
 
+#: The note of a run whose message Celery has refused.
+REFUSED = "never started: a worker refused its message, which is gone"
+
 
 class ConsoleRequest(Request):
     """The request class of every `ConsoleTask`."""
+
+    @cached_property
+    def _context(self) -> Context:
+        """What the backend is told the end with, where the child cannot tell it."""
+        context: Context = super()._context  # type: ignore[misc]  # no stub knows it
+        execution_of(context).accepted_at = self.time_start
+        return context
 
     def on_failure(self, exc_info: ExceptionInfo, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """Called with what a task raised; `return_ok` says that the child has reported it already."""
@@ -23,3 +44,24 @@ class ConsoleRequest(Request):
         if isinstance(error, MemoryError):
             exc_info.exception = _MemoryError(*error.args)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+
+def report_refused(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:
+    """task_rejected: Celery has dropped a message with a word in its log, one of a type that it does not accept, say.
+
+    Args:
+        sender: the worker's consumer.
+        exc: why; None where it was no message of a task.
+    """
+    headers, backend = message.headers, sender.app.backend
+    if (
+        exc is None
+        or not isinstance(headers, dict)
+        or not headers.get("id")
+        or not isinstance(backend, RecordingBackend)
+    ):
+        return
+    request = Context({**headers, "hostname": sender.hostname, "delivery_info": message.delivery_info})
+    fact = Fact(Kind.ENDED, str(headers["id"]), time.time(), state=REJECTED, note=REFUSED)
+    fact.error_type, fact.error_message = type(exc).__name__, str(exc)[:500]
+    backend.append_fact(describe(fact, request))

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import Error as AnyDatabaseError
 from django.db import close_old_connections, connection
 from django.db.models.functions import Now
+from kombu.utils.encoding import safe_str
 
 from jobs.catalog.registry import find_job
 from jobs.catalog.secrecy import has_secrets, plain_texts
@@ -25,11 +26,14 @@ from .backend import RecordingBackend, describe
 from .cancelled import STOPPED, Cancelled
 from .execution import Execution, execution_of, note_execution
 from .facts import Fact, Kind, execution_number
-from .live import hide, open_live
+from .live import hide, masked, open_live
 from .unknown import count_if_unknown
 
 logger = logging.getLogger(__name__)
 
+#: The note of a run that asked to be put back into its queue. Celery does so with `acks_late` only, and of a run of the
+#: console the claim takes each execution once.
+NOT_PUT_BACK = "it asked to be put back into its queue, and its message was gone: nothing starts it again by itself"
 #: How long a claim waits for the database before it lets go of the message, in seconds. The dispatcher publishes again.
 CLAIM_PATIENCE = 20.0
 
@@ -88,13 +92,16 @@ class ConsoleTask(Task):
         if state not in {IGNORED, REJECTED} or request.is_eager:
             return
         execution = execution_of(request)
-        if execution.claimed is False or execution.replaced or getattr(retval, "requeue", False):
+        requeued = bool(getattr(retval, "requeue", False))
+        if execution.claimed is False or execution.replaced or (requeued and self.acks_late and not execution.claimed):
             return
         if isinstance(self.backend, RecordingBackend):
-            # Of the rejected one the worker's main process reports the failure, and does not know when it began.
-            kind = Kind.ENDED if state == IGNORED else Kind.STARTED
-            note = STOPPED if isinstance(retval, Cancelled) else ""
+            # Of a rejection for good the worker's main process reports the failure, and does not know when it began.
+            kind = Kind.ENDED if state == IGNORED or requeued else Kind.STARTED
+            note = STOPPED if isinstance(retval, Cancelled) else NOT_PUT_BACK if requeued else ""
             fact = Fact(kind, str(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
+            if requeued:
+                fact.error_type, fact.error_message = type(retval).__name__, masked(safe_str(retval.reason))[:500]
             self.backend.append_fact(describe(fact, request))
 
     def signature_from_request(

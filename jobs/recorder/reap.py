@@ -90,7 +90,7 @@ class Reaper:
         seen: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
         lost: list[Run] = []
         for run in runs.order_by("claimed_at").only(
-            "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed"
+            "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed", "started_at", "claimed_at"
         )[:BATCH]:
             beacon = beacons.get(run.worker)
             if _lists(beacon, run) if beacon is not None else not heard.knows(run.worker):
@@ -143,6 +143,7 @@ def _lists(beacon: Beacon, run: Run) -> bool:
 
 
 def _lost(run: Run) -> Fact:
+    began = run.claimed_at if run.guaranteed else run.started_at
     return Fact(
         kind=Kind.ENDED,
         task_id=run.task_id,
@@ -153,6 +154,7 @@ def _lost(run: Run) -> Fact:
         state="FAILURE",
         note=WORKER_GONE,
         worker=run.worker,
+        started_at=began.timestamp() if began else None,
         error_type="WorkerVanished",
         error_message=f"{run.worker} stopped answering while it ran this; the work may be half done.",
     )

@@ -42,6 +42,12 @@ def children_of(result: AsyncResult[Any]) -> list[AsyncResult[Any]]:
     return list(children or [])
 
 
+def began(task_id: str) -> list[str]:
+    """The lines of the outside book that its executions began with."""
+    lines = Path(os.environ["OUTSIDE_BOOK"]).read_text().splitlines()
+    return [line for line in lines if task_id in line and '"start"' in line]
+
+
 def stored(task_id: str) -> TaskResult:
     return TaskResult.objects.get(task_id=task_id)
 
@@ -102,18 +108,51 @@ def test_what_redis_has_let_go_is_read_from_the_database(stack: Stack) -> None:
         ("not a number", "NaN"),
         ("a generator", '{"unserialisable": "<generator object'),
         ("a loop", '{"unserialisable": "[[...]]"}'),
+        ("what cannot be shown", '{"unserialisable": "<Unrepresentable'),
+        ("a text that cannot be shown", '"text"'),
         ("10 MB", '"\\"xxx'),
     ],
 )
 def test_whatever_is_returned_the_run_succeeded(stack: Stack, what: str, kept: str) -> None:
     run = finished(tasks.give.delay(what).id)
-    assert (run.state, run.error_type) == (State.SUCCEEDED, "")
+    assert (run.state, run.error_type, run.attempts.count()) == (State.SUCCEEDED, "", 0)
+    assert again(run.task_id).status == "SUCCESS"
     text = stored(run.task_id).result or ""
     assert text.startswith(kept) and len(text) < 300_000
     assert run.truncated == (what == "10 MB")
     if what == "10 MB":
         assert len(again(run.task_id).get(timeout=5)) == 10_000_000, "whole while Redis has it"
         stack.client().delete(f"celery-task-meta-{run.task_id}")
+
+
+def test_who_asks_to_be_put_back_in_vain_has_failed(stack: Stack, tmp_path: Path) -> None:
+    run = finished(tasks.put_back.delay().id)
+    assert (run.state, run.error_type, run.error_message) == (State.FAILED, "Reject", "the bank is closed")
+    assert run.state_note and run.started_at and run.attempts.get().outcome == "failed"
+    assert not TaskResult.objects.filter(task_id=run.task_id).exists(), "Celery keeps none either"
+    flag = tmp_path / "go"
+    late = tasks.put_back_once.delay(str(flag))
+    wait_for(lambda: len(began(late.id)) > 2, "it to be put back")
+    assert Run.objects.get(task_id=late.id).is_active
+    flag.touch()
+    assert finished(late.id).state == State.SUCCEEDED
+
+
+def test_a_message_that_celery_refuses_has_failed_and_says_so(stack: Stack) -> None:
+    assert "pickle" not in (current_app.conf.accept_content or ())
+    refused = tasks.succeed.apply_async((1,), serializer="pickle")
+    run = finished(refused.id)
+    assert (run.state, run.error_type) == (State.FAILED, "ContentDisallowed")
+    assert (run.worker, run.queue, run.started_at) == ("default@tests", "default", None)
+    assert run.state_note and run.arguments == "[[1], {}]" and "pickle" in run.error_message
+
+
+def test_who_dies_at_once_has_begun(stack: Stack) -> None:
+    run = finished(tasks.die.delay().id)
+    attempt = run.attempts.get()
+    assert (run.state, attempt.outcome) == (State.LOST, "lost")
+    assert run.started_at and attempt.started_at and run.published_at and attempt.finished_at
+    assert run.published_at <= run.started_at <= attempt.finished_at
 
 
 def test_a_huge_error_is_cut_and_stays_an_error(stack: Stack) -> None:
