@@ -98,7 +98,7 @@ def _wrong_with(job: Job) -> Iterator[CheckMessage]:
     if job.parameters is None:
         yield Error(job.why_not, hint="Until then nobody can start the job from a form.", id="jobs.E001")
         return
-    if job.queue not in current_app.amqp.queues:
+    if job.queue and job.queue not in current_app.amqp.queues:
         yield Error(
             f"The job {job.name} goes to the queue {job.queue!r}, which does not exist.",
             hint=f"Add it to the setting QUEUES, or use one of {', '.join(sorted(current_app.amqp.queues))}.",

@@ -112,16 +112,6 @@ class JsonField(forms.CharField):
         return self.files.files_for(json_of(text)) if text else None
 
 
-class ProposedNumberField(JsonField):
-    """A number that only a default proposes: anything else is typed in as JSON."""
-
-    def clean(self, value: Any) -> Any:
-        text = self.to_python(value) or ""
-        if len(text) <= LONGEST_NUMBER and re.fullmatch(r"[+-]?[0-9]+", text):
-            return int(text)
-        return super().clean(value)
-
-
 class LinesField(forms.CharField):
     """One value a line; its value is the list of lines that are not empty.
 
@@ -152,6 +142,8 @@ class AreaIfLong(forms.TextInput):
 
 def plain_field(parameter: Parameter) -> forms.Field | None:
     """The field of a parameter that needs nothing of the person who asks; None for objects and files."""
+    if parameter.guessed and parameter.kind in (Kind.WHOLE_NUMBER, Kind.NUMBER):
+        return JsonField(**_settings(parameter, "Enter a number."), widget=_box(spellcheck="false"))
     maker = _MAKERS.get(parameter.kind)
     return maker(parameter) if maker else None
 
@@ -212,21 +204,13 @@ def _choices(parameter: Parameter) -> forms.Field:
     )
 
 
-def _proposed_number(parameter: Parameter) -> forms.Field:
-    return ProposedNumberField(**_settings(parameter, "Enter a number."), widget=_box(spellcheck="false"))
-
-
 def _whole_number(parameter: Parameter) -> forms.Field:
-    if parameter.guessed:
-        return _proposed_number(parameter)
     return WholeNumberField(
         **_settings(parameter, "Enter a whole number."), widget=_box(inputmode=_keypad(parameter, "numeric"))
     )
 
 
 def _number(parameter: Parameter) -> forms.Field:
-    if parameter.guessed:
-        return _proposed_number(parameter)
     field = forms.FloatField(
         **_settings(parameter, "Enter a number."), widget=_box(inputmode=_keypad(parameter, "decimal"))
     )

@@ -33,7 +33,8 @@ from jobs.catalog.parameters import Parameters
 from jobs.catalog.registry import Danger, Job
 from jobs.errors import FormReused, InvalidArguments
 from jobs.ledger.lists import job_history, was_started
-from jobs.ledger.start import MAX_RUNS, Wish, start_many, start_run
+from jobs.ledger.start import Wish, start_run
+from jobs.ledger.start_many import MAX_RUNS, start_many
 
 from .selection import Selection, read_selection
 

@@ -185,6 +185,8 @@ def facts(page: RunPage, usual: Usual | None, schedule_href: str = "") -> list[F
         rows.append(FactRow("Not before", exact(run.not_before)))
     if run.expires_at:
         rows.append(FactRow("Expires", f"{exact(run.expires_at)}, unless it has started by then"))
+    if run.priority is not None:
+        rows.append(FactRow("Priority", {0: "0, first", 9: "9, last"}.get(run.priority, str(run.priority))))
     if run.group_id:
         rows.append(FactRow("Group", run.group_id[:8]))
     if run.publish_count > 1:

@@ -86,7 +86,7 @@ class ScheduleFormView(UnfoldModelAdminViewMixin, TemplateView):
     def page(self, sheet: ScheduleSheet | None, refusal: str = "", **more: Any) -> HttpResponse:
         """The form, fresh or with what was typed."""
         if refusal and sheet is not None:
-            focus_first_wrong(sheet.details, sheet.parameters, sheet.when)
+            focus_first_wrong(sheet.details, sheet.parameters, sheet.delivery, sheet.when)
         return self.render_to_response(self.get_context_data(sheet=sheet, refusal=refusal, **more))
 
     def asked_job(self, name: str) -> Job:

@@ -27,6 +27,7 @@ from jobs.schedules.spec import BrokenSchedule
 from jobs.schedules.stored import Stored, read
 
 from .access import Lacking, readable_problem
+from .delivery import delivery_words
 
 #: So many are read and put in order; with more the page asks for a name.
 MOST_READ = 2000
@@ -48,6 +49,7 @@ class ScheduleLine:
     name: str
     title: str
     sentence: str
+    delivery: tuple[tuple[str, str], ...]
     state: str
     enabled: bool
     chip: Chip
@@ -172,6 +174,7 @@ def _line(one: _Known, last: Run | None, lacking: Lacking, now: datetime) -> Sch
         name=row.name,
         title=job_title(row.task),
         sentence=told_time(one.stored),
+        delivery=tuple(delivery_words(one.stored)),
         state=one.state,
         enabled=row.enabled,
         chip=SCHEDULE[one.state],

@@ -23,6 +23,7 @@ from jobs.schedules.preview import Preview, preview
 from jobs.schedules.spec import Every
 from jobs.schedules.stored import Stored, anchor_of, aware
 
+from .delivery import DeliveryForm
 from .fields import DetailsForm, WhenForm, initial_of
 
 KEEPS_SECRET = "Left empty: the stored one stays. Nobody sees it again."  # noqa: S105
@@ -42,6 +43,7 @@ class ScheduleSheet:
     stored: Stored | None
     request: HttpRequest
     details: DetailsForm
+    delivery: DeliveryForm
     when: WhenForm
     parameters: ParametersForm | None
     arguments: dict[str, Any] | None = None
@@ -70,6 +72,7 @@ class ScheduleSheet:
     def read(self) -> bool:
         """Check what was sent; what does not fit stands beside its field. Whether everything fits."""
         fits = self.details.is_valid()
+        fits &= self.delivery.is_valid()
         fits &= self.when.is_valid()
         self.foretell()
         if self.parameters is not None:
@@ -122,6 +125,9 @@ class ScheduleSheet:
             start=self.when.start_at,
             until=self.when.until_at,
             enabled=self.details.cleaned_data["enabled"],
+            queue=self.delivery.cleaned_data["queue"],
+            priority=self.delivery.cleaned_data["priority"],
+            expire_seconds=self.delivery.cleaned_data["expire_seconds"],
         )
 
     def refuse(self, errors: Mapping[str, str]) -> None:
@@ -129,12 +135,14 @@ class ScheduleSheet:
         for name, sentence in errors.items():
             if name in self.details.fields:
                 self.details.add_error(name, sentence)
+            elif name in self.delivery.fields:
+                self.delivery.add_error(name, sentence)
             else:
                 self.when.refuse({name: sentence})
 
     def summary(self) -> str:
         """What is to be corrected, in one sentence."""
-        forms = [form for form in (self.details, self.parameters, self.when) if form is not None]
+        forms = [form for form in (self.details, self.parameters, self.delivery, self.when) if form is not None]
         wrong = [label for form in forms for label in labels_of_wrong(form)]
         if self.confirm_error:
             wrong.append("Confirmation")
@@ -193,6 +201,7 @@ def _sheet(request: HttpRequest, job: Job, stored: Stored | None, data: Any) -> 
         stored=same,
         request=request,
         details=DetailsForm(data, initial=_details(job, stored)),
+        delivery=DeliveryForm(job, data, same),
         when=WhenForm(data, initial=_time(stored)),
         parameters=form,
         gone=gone,

@@ -11,6 +11,7 @@ from django.http import HttpRequest
 from admin_ext.parts.access import why_withheld
 from admin_ext.parts.words import value
 from jobs.catalog.registry import job_title
+from jobs.catalog.routing import usual_queue
 from jobs.ledger.redaction import hide_call, redact
 from jobs.ledger.verbs import CHANGE_SCHEDULE, DELETE_SCHEDULE, START_RUN, SWITCH_OFF, SWITCH_ON
 from jobs.schedules.preview import Preview, preview
@@ -19,6 +20,7 @@ from jobs.schedules.spec import BrokenSchedule
 from jobs.schedules.stored import Stored
 
 from .access import Lacking
+from .delivery import delivery_words
 from .listing import told_time
 
 
@@ -31,6 +33,7 @@ class Shown:
         foretold: of the time that is stored; None where none can be read.
         arguments: label and value; secrets are hidden.
         withheld: why the viewer may not read the arguments; "" for who may.
+        delivery: label and value, where the queue that its route says stands too.
         run_needs, switch_needs, change_needs, delete_needs: what the viewer lacks; "" when nothing.
     """
 
@@ -38,6 +41,7 @@ class Shown:
     sentence: str
     foretold: Preview | None
     arguments: tuple[tuple[str, str], ...]
+    delivery: tuple[tuple[str, str], ...]
     run_needs: str
     switch_needs: str
     change_needs: str
@@ -59,12 +63,20 @@ def shown(request: HttpRequest, stored: Stored, now: datetime) -> Shown:
         foretold=foretold,
         arguments=() if withheld else tuple(told_arguments(stored)),
         withheld=withheld,
+        delivery=tuple(_delivery(stored)),
         run_needs=lacking.why_not(START_RUN, job),
         switch_needs=lacking.why_not(SWITCH_OFF if stored.row.enabled else SWITCH_ON, job),
         change_needs=lacking.why_not(CHANGE_SCHEDULE, job),
         delete_needs=lacking.why_not(DELETE_SCHEDULE, job),
         job_known=job is not None,
     )
+
+
+def _delivery(stored: Stored) -> list[tuple[str, str]]:
+    told = delivery_words(stored)
+    if not stored.row.queue and (usual := usual_queue(stored.row.task)):
+        return [("Queue", f"{usual}, as its route says"), *told]
+    return told
 
 
 def told_arguments(stored: Stored) -> list[tuple[str, str]]:

@@ -97,7 +97,7 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
         if sheet is not None:
             history = job_history(job.name)
             active = history.active if may(self.request, VIEW_RUN) else ()
-            queue = sheet.wishes.queue
+            queue = sheet.queue
             context |= {
                 "form": sheet.form,
                 "wishes": sheet.wishes,

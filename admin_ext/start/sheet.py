@@ -15,6 +15,7 @@ from admin_ext.form.upload import UploadField
 from admin_ext.parts.asking import CONFIRM, posted
 from jobs.catalog.parameters import Parameters
 from jobs.catalog.registry import Danger, Job, RetrySafety
+from jobs.catalog.routing import NoRoute, depends_on_arguments, route
 from jobs.errors import InvalidArguments
 
 from .guard import Guard, guard_of, why_not_confirmed
@@ -61,6 +62,18 @@ class Sheet:
     def retries(self) -> bool:
         """Whether what it starts is the retry of a run."""
         return RETRY in self.request.GET
+
+    @property
+    def queue(self) -> str:
+        """Where a run with these values goes; "" where nobody can tell."""
+        chosen = self.wishes.queue
+        if chosen != self.wishes.usual or self.arguments is None or not depends_on_arguments():
+            return chosen
+        try:
+            call = self.parameters.to_json(self.arguments)
+            return route(self.job.name, call.args, call.kwargs).queue
+        except (InvalidArguments, NoRoute):
+            return ""
 
     @property
     def tells_targets(self) -> bool:

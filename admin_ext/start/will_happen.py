@@ -11,6 +11,7 @@ from admin_ext.frame.machinery import Machinery
 from admin_ext.parts.asking import Consequence
 from admin_ext.parts.words import capped, duration, plural
 from jobs.catalog.registry import Danger, Job, Targets
+from jobs.catalog.routing import usual_queue
 from jobs.ledger.lists import JobHistory, waiting_in_queue
 from jobs.ledger.readable import own_permission
 
@@ -62,11 +63,8 @@ def _sample(found: Targets) -> str:
 
 
 def consequences(job: Job, history: JobHistory, machinery: Machinery, *, queue: str = "") -> list[Consequence]:
-    """What pressing the button brings about, as far as it is known now; `queue` where it is not the job's own."""
-    queue = queue or job.queue
-    waiting = waiting_in_queue(queue, cap=WAITING_CAP)
-    ahead = f"{capped(waiting, WAITING_CAP)} ahead of it" if waiting else "none waits ahead of it"
-    facts = [Consequence("inbox", f"Goes to the queue {queue}: {ahead}."), _worker(queue, machinery), _usual(history)]
+    """What pressing the button brings about, as far as it is known now; `queue` where its route does not decide."""
+    facts = [*_way(queue or usual_queue(job.name), machinery), _usual(history)]
     if not history.active:
         facts.append(Consequence("check_circle", "Nobody else is running it.", "ok"))
     if job.danger is Danger.CAUTION:
@@ -82,6 +80,14 @@ def consequences(job: Job, history: JobHistory, machinery: Machinery, *, queue: 
     seen = "that it ran; what it was given and says, who may run it" if own_permission(job) else FILES_TOO
     facts.append(Consequence("visibility", f"Everyone with the role Viewer sees {seen}."))
     return facts
+
+
+def _way(queue: str, machinery: Machinery) -> list[Consequence]:
+    if not queue:
+        return [Consequence("alt_route", "Its route leads to no queue that exists, or its values decide.", "warn")]
+    waiting = waiting_in_queue(queue, cap=WAITING_CAP)
+    ahead = f"{capped(waiting, WAITING_CAP)} ahead of it" if waiting else "none waits ahead of it"
+    return [Consequence("inbox", f"Goes to the queue {queue}: {ahead}."), _worker(queue, machinery)]
 
 
 def _worker(queue: str, machinery: Machinery) -> Consequence:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from celery import current_app
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
@@ -13,11 +12,13 @@ from django.utils import timezone
 from admin_ext.form.fields import INPUT, SELECT, MomentField, MomentInput
 from admin_ext.parts.words import clock
 from jobs.catalog.registry import Job
+from jobs.catalog.routing import known_queues, usual_queue
 from jobs.ledger.start import Wish
 from jobs.models import Run
 from jobs.schedules.spec import HORIZON
 
 PASSED = "This moment has passed; leave it empty to run now."
+NO_WAY = "Its route leads to no queue that exists, or depends on its values. Choose a queue if it is refused."
 TOO_FAR = "This is more than five years away. Choose a moment within five years."
 PRIORITIES = {"": "Normal", "0": "0, first", **{str(n): str(n) for n in range(1, 9)}, "9": "9, last"}
 
@@ -28,7 +29,8 @@ class WishForm(forms.Form):
     def __init__(self, job: Job, data: Any = None, *, like: Run | None = None) -> None:
         super().__init__(data)
         self.job = job
-        queues = sorted({*current_app.amqp.queues, job.queue})
+        queues = known_queues()
+        self.usual = usual_queue(job.name)
         self.fields["not_before"] = MomentField(
             label="Not before",
             required=False,
@@ -38,10 +40,10 @@ class WishForm(forms.Form):
         self.fields["queue"] = forms.ChoiceField(
             label="Queue",
             required=False,
-            choices=[(name, name) for name in queues],
-            initial=like.queue if like and like.queue in queues else job.queue,
+            choices=[("", f"As its route says{f': {self.usual}' if self.usual else ''}"), *((n, n) for n in queues)],
+            initial=like.queue if like and like.queue in queues else "",
             widget=forms.Select({"class": SELECT}),
-            help_text=f"The job's own is {job.queue}.",
+            help_text=f"Its route leads to {self.usual}." if self.usual else NO_WAY,
             error_messages={"invalid_choice": "There is no such queue; choose one of the list."},
         )
         self.fields["priority"] = forms.ChoiceField(
@@ -72,14 +74,15 @@ class WishForm(forms.Form):
 
     @property
     def queue(self) -> str:
-        return self._now("queue") or self.job.queue
+        """What is chosen, else where its route leads; "" where nobody can tell."""
+        return self._now("queue") or self.usual
 
     @property
     def words(self) -> tuple[str, str, str]:
         """`queue finance`, `normal priority`, `as soon as possible`."""
         priority, moment = self._now("priority"), self._now("not_before")
         return (
-            f"queue {self.queue}",
+            f"queue {self.queue}" if self.queue else "its queue cannot be told",
             f"priority {PRIORITIES[priority]}" if priority else "normal priority",
             f"not before {clock(moment)}" if moment else "as soon as possible",
         )

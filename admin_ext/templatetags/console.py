@@ -17,6 +17,7 @@ from admin_ext.parts import chips, words
 from admin_ext.parts.origin import Origin, origin_of
 from admin_ext.parts.places import place
 from admin_ext.parts.rows import Row
+from jobs.catalog import routing
 from jobs.catalog.registry import Job
 from jobs.models import Run, RunFile
 
@@ -69,6 +70,12 @@ def audit_chip(outcome: str) -> str:
 def danger(job: Job) -> dict[str, Any]:
     """The mark of a job that can do harm; nothing for any other."""
     return {"chip": chips.danger_chip(job.danger)}
+
+
+@register.simple_tag
+def usual_queue(job: Job) -> str:
+    """Where its runs go, as far as that does not depend on their arguments."""
+    return routing.usual_queue(job.name)
 
 
 @register.simple_tag

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
-from decimal import Decimal
 from typing import Annotated, Any, get_type_hints
-from uuid import UUID
 
 from django.db import DatabaseError
 from django.db.models import Model
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic.errors import PydanticUserError
-from pydantic_core import to_jsonable_python
 
 from jobs.errors import ConfigurationError, InvalidArguments
 
+from .carried import carried, has_nul, is_json
 from .fields import Kind, Parameter, describe
 from .hints import SecretHint, understood
 from .refusals import refusal
@@ -35,18 +32,14 @@ _CONFIG = ConfigDict(
 logger = logging.getLogger(__name__)
 
 NUL = "Null characters are not allowed."
-UNSENDABLE = "This value cannot be sent in a message. Enter it as JSON."
 TOO_DEEP = "This is nested too deeply."
-#: What comes back from a message as it was (`jobs.pipeline.arguments`).
-_CARRIED = (str, int, float, bool, type(None), bytes, Decimal, date, time, UUID)  # a datetime is a date
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
     """How the function is called: what travels in a message, or what its body receives.
 
-    What travels is plain JSON, but for values that no hint describes: those stay as they are where a message can
-    carry them (`jobs.pipeline.arguments`).
+    What travels is plain JSON, but for values that no hint describes: those stay as they are (`carried`).
     """
 
     args: list[Any]
@@ -148,7 +141,7 @@ class Parameters:
         left = unfit | {name for name in own if not is_json(typed[name])}
         sent = self._sent(checked, typed, left)
         # PostgreSQL keeps no NUL in text or JSON, and nobody means one.
-        if nul := [name for name, value in sent.items() if _has_nul(value)]:
+        if nul := [name for name, value in sent.items() if has_nul(value)]:
             raise InvalidArguments(dict.fromkeys(nul, NUL))
         if self._also is not None:
             self._ask_the_job(self._also, typed)
@@ -166,8 +159,8 @@ class Parameters:
                 try:
                     sent |= checked.model_dump(mode="json", by_alias=True, include={self._aliases[name]})
                 except (ValueError, RecursionError):
-                    sent[name] = _carried(name, typed[name])
-        return sent | {name: _carried(name, typed[name]) for name in self._open - set(left)}
+                    sent[name] = carried(name, typed[name])
+        return sent | {name: carried(name, typed[name]) for name in self._open - set(left)}
 
     def _ask_the_job(self, check: Callable[..., None], typed: Mapping[str, Any]) -> None:
         try:
@@ -196,7 +189,7 @@ class Parameters:
 
     def wrong(self, values: Mapping[str, Any]) -> dict[str, str]:
         """One sentence for each of `values` that does not fit by itself; what is not among them is not asked for."""
-        found = {name: NUL for name, value in values.items() if _has_nul(value)}
+        found = {name: NUL for name, value in values.items() if has_nul(value)}
         try:
             self._checked(values)
         except InvalidArguments as error:
@@ -325,35 +318,3 @@ def _proposed(default: Any) -> type | None:
 
 def _field(name: str, default: Any) -> Any:
     return Field(alias=name) if default is ... else Field(default=default, alias=name)
-
-
-def _carried(name: str, value: Any) -> Any:
-    """The value as it travels: itself where a message can carry it; raises InvalidArguments."""
-    if all(isinstance(item, _CARRIED) for item in _leaves(value)):
-        return value
-    try:
-        return to_jsonable_python(value)
-    except (ValueError, RecursionError):
-        raise InvalidArguments({name: UNSENDABLE}) from None
-
-
-def is_json(value: Any) -> bool:
-    """Whether the value comes back from JSON as it was."""
-    return all(item is None or type(item) in (bool, int, float, str) for item in _leaves(value))
-
-
-def _has_nul(value: Any) -> bool:
-    return any(isinstance(item, str) and "\x00" in item for item in _leaves(value))
-
-
-def _leaves(value: Any) -> Iterable[Any]:
-    """All that is no list and no dict, keys included; however deep it lies."""
-    todo = [value]
-    while todo:
-        item = todo.pop()
-        if type(item) is dict:
-            todo += [*item, *item.values()]
-        elif type(item) is list:
-            todo += item
-        else:
-            yield item

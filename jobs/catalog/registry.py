@@ -57,6 +57,7 @@ class Job:
 
     Attributes:
         name: the name of the Celery task, unique.
+        queue: the one that is declared; "" leaves it to Celery's router (`jobs.catalog.routing`).
         permission: what an actor needs to start it, `app.codename`, besides `jobs.run_job`.
         idempotent: running it twice has the effect of running it once; only then may the reaper start it again.
         parameters: None where the task cannot be asked for by a form; `why_not` says why.
@@ -96,7 +97,7 @@ def job(
     *,
     title: str,
     group: str,
-    queue: str = "default",
+    queue: str = "",
     permission: str = RUN_JOB,
     idempotent: bool = False,
     retry: str | None = None,
@@ -117,7 +118,7 @@ def job(
     Args:
         title: what staff read, in words; no other job may have it.
         group: the heading under which the Jobs page lists it.
-        queue: where its runs go unless the person chooses another; must be one of `task_queues`.
+        queue: where its runs go; must be one of `task_queues`. Without it Celery's own router decides.
         permission: `app.codename` that the actor needs.
         idempotent: see `Job`; False unless you know.
         retry: "safe", "ask" or "never"; "safe" for an idempotent job, else "ask".
@@ -222,7 +223,7 @@ def _derive(name: str) -> Job:
         title=name,
         description=_first_paragraph(getattr(task.run, "__doc__", None)),
         group=OTHER_TASKS,
-        queue=getattr(task, "queue", None) or str(current_app.conf.task_default_queue),
+        queue="",
         permission=RUN_ANY_TASK,
         idempotent=False,
         parameters=parameters,

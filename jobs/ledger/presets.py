@@ -8,7 +8,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs.catalog.parameters import is_json
+from jobs.catalog.carried import is_json
 from jobs.catalog.registry import Job
 from jobs.errors import InvalidArguments, JobsError, UnknownJob
 from jobs.models import Preset

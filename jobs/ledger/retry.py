@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from celery import current_app
 from django.db import IntegrityError, transaction
 
 from jobs.catalog.registry import Job, RetrySafety, find_job
+from jobs.catalog.routing import exists
 from jobs.errors import FormReused, InvalidArguments, JobsError, UnknownJob
 from jobs.models import AuditEvent, Run
 from jobs.pipeline.arguments import decode
@@ -187,10 +188,10 @@ def prepare_retry(
         prepared = prepare(job, arguments, actor, Source.RETRY, wish)
         prepared.run.based_on = run.task_id
     else:
-        prepared = _as_it_was(run, job, actor, wish)
-        if not wish.queue:
-            prepared.run.queue = run.queue if run.queue in current_app.amqp.queues else job.queue
-        prepared.run.priority = run.priority if wish.priority is None else wish.priority
+        # Its old queue may be gone; then it goes where a new one would.
+        queue = wish.queue or (run.queue if exists(run.queue) else "")
+        priority = run.priority if wish.priority is None else wish.priority
+        prepared = _as_it_was(run, job, actor, replace(wish, queue=queue, priority=priority))
     prepared.run.retry_of, prepared.run.nonce = run, wish.nonce
     return prepared
 

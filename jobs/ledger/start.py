@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError, OperationalError, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from jobs.catalog.parameters import Call
 from jobs.catalog.registry import Job
+from jobs.catalog.routing import NoRoute, Route, route
 from jobs.errors import FormReused, InvalidArguments
 from jobs.models import Run, RunObject
 from jobs.pipeline.arguments import encode
@@ -27,12 +27,8 @@ from .redaction import hide
 from .summary import summarise
 from .verbs import START_RUN, require
 
-logger = logging.getLogger(__name__)
-
-#: Runs that one act may start; the page says so before it asks.
-MAX_RUNS = 10_000
-#: So many that are left out of one act are named.
-NAMED = 20
+#: How the note of a run begins that cannot be published yet.
+UNPUBLISHED = "cannot be published: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +49,8 @@ class Wish:
         nonce: one per form shown; a second submission with it is the same run.
         not_before: aware; the run waits in the database until then.
         queue: instead of the job's own; must be one that exists.
-        priority: 0 (first) to 9; None leaves it to the queue.
+        priority: 0 (first) to 9; None leaves it to the job's route.
+        expires_at: aware; who has not started by then does not.
         based_on: the id of the run that the form was filled from.
         schedule: id and name of the schedule that a person runs by hand; its moments are not touched.
     """
@@ -63,6 +60,7 @@ class Wish:
     not_before: datetime | None = None
     queue: str = ""
     priority: int | None = None
+    expires_at: datetime | None = None
     based_on: str = ""
     schedule: tuple[int, str] | None = None
 
@@ -137,103 +135,6 @@ def start_run(
     return Started(run, created=True)
 
 
-@dataclass(frozen=True, slots=True)
-class StartedMany:
-    """What one act on many started.
-
-    Attributes:
-        created: False when the same form had already done so.
-        left_out: the places of the argument sets that started nothing, each with the reason in a sentence.
-    """
-
-    count: int
-    batch_id: str
-    created: bool
-    left_out: Mapping[int, str] = field(default_factory=dict)
-
-
-def start_many(
-    job: Job,
-    each: Iterable[Mapping[str, Any]],
-    *,
-    actor: Actor,
-    batch_id: str,
-    wish: Wish | None = None,
-    names: Sequence[str] = (),
-) -> StartedMany:
-    """Accept one run for each of the argument sets that fit, in one transaction with one audit event.
-
-    Args:
-        batch_id: one per form shown; the same one again starts nothing.
-        names: what each set is about, for the trail.
-
-    Raises:
-        NotPermitted: as `start_run`.
-        InvalidArguments: none of them fits: what the first one is refused for. Also more than MAX_RUNS sets.
-    """
-    wish = wish or Wish()
-    subject = Subject("job", job.name, job.title)
-    require(START_RUN, actor, subject, job.permission)
-    prepared: dict[int, Prepared] = {}
-    refused: dict[int, InvalidArguments] = {}
-    for number, arguments in enumerate(each):
-        if number >= MAX_RUNS:
-            raise InvalidArguments({"": f"At most {MAX_RUNS:,} runs can be started at once; choose fewer objects."})
-        try:
-            one = prepare(job, arguments, actor, Source.CONSOLE, wish)
-        except InvalidArguments as error:
-            refused[number] = error
-            continue
-        one.run.nonce = f"{batch_id}:{number}"
-        prepared[number] = one
-    if not prepared:
-        raise next(iter(refused.values()), InvalidArguments({"": "Nothing is selected any more."}))
-    left_out = {number: _in_one_line(error) for number, error in refused.items()}
-    of_batch = Run.objects.filter(nonce__startswith=f"{batch_id}:")
-    try:
-        with transaction.atomic():
-            left_out |= _keep_all(prepared)
-            if len(left_out) == len(prepared) + len(refused):
-                raise InvalidArguments({"": next(iter(left_out.values()))})
-            details: dict[str, Any] = {"runs": len(prepared) + len(refused) - len(left_out), "batch": batch_id}
-            if left_out:
-                named = {place: names[place] if place < len(names) else f"number {place + 1}" for place in left_out}
-                told = [f"{named[place]}: {why}" for place, why in sorted(left_out.items())[:NAMED]]
-                details |= {"left_out": len(left_out), "named": told}
-            first = next(one.run for place, one in prepared.items() if place not in left_out)
-            details |= {"first": first.task_id} | _dryness(first, job)
-            record(START_RUN.name, actor, subject, reason=wish.reason, details=details)
-    except IntegrityError:
-        return StartedMany(of_batch.count(), batch_id, created=False)
-    return StartedMany(details["runs"], batch_id, created=True, left_out=left_out)
-
-
-def _in_one_line(error: InvalidArguments) -> str:
-    return " ".join(f"{name}: {sentence}" if name else sentence for name, sentence in error.fields.items())
-
-
-def _keep_all(prepared: Mapping[int, Prepared]) -> dict[int, str]:
-    """Insert them all; where the database refuses, one by one, and the places of those that it refused, with why."""
-    try:
-        with transaction.atomic():
-            keep(list(prepared.values()))
-        return {}
-    except (IntegrityError, OperationalError):
-        raise  # the same form again, or the database is away
-    except (DatabaseError, ValueError) as error:
-        logger.info("Runs are inserted one by one: %s", error)
-    refused = {}
-    for place, one in prepared.items():
-        try:
-            with transaction.atomic():
-                keep([one])
-        except (IntegrityError, OperationalError):
-            raise
-        except (DatabaseError, ValueError) as error:
-            refused[place] = f"The database refuses it ({type(error).__name__})."
-    return refused
-
-
 def prepare(
     job: Job, values: Mapping[str, Any], actor: Actor, source: Source, wish: Wish, positional: Sequence[Any] = ()
 ) -> Prepared:
@@ -247,6 +148,14 @@ def prepare(
     text, exact = encode(call.args, call.kwargs)
     if not exact:
         raise InvalidArguments({"": "The arguments cannot be kept: together they are longer than 256,000 characters."})
+    note = ""
+    try:
+        way = route(job.name, call.args, call.kwargs, queue=wish.queue, priority=wish.priority)
+    except NoRoute as error:
+        if source is not Source.SCHEDULE:
+            raise InvalidArguments({"": str(error)}) from None
+        # Its moment is not lost: the dispatcher asks again until there is a way.
+        way, note = Route(wish.queue, wish.priority), f"{UNPUBLISHED}{error}"[:255]
     waits = wish.not_before is not None and wish.not_before > timezone.now()
     run = Run(
         task_id=str(uuid.uuid4()),
@@ -258,9 +167,11 @@ def prepare(
         actor_id=actor.id,
         actor_label=actor.label,
         reason=wish.reason,
-        queue=wish.queue or job.queue,
-        priority=wish.priority,
+        queue=way.queue,
+        priority=way.priority,
         not_before=wish.not_before,
+        expires_at=wish.expires_at,
+        state_note=note,
         based_on=wish.based_on,
         schedule_id=wish.schedule[0] if wish.schedule else None,
         schedule_name=wish.schedule[1] if wish.schedule else "",
@@ -296,11 +207,13 @@ def details_of(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
     """What the audit trail keeps of a start."""
     arguments = hide(run.arguments, job.name)
     details: dict[str, Any] = {"job": job.name, "arguments": arguments}
-    details |= _dryness(run, job)
+    details |= dryness(run, job)
     if wish.queue and wish.queue != job.queue:
         details["queue"] = wish.queue
     if wish.priority is not None:
         details["priority"] = wish.priority
+    if wish.expires_at is not None:
+        details["expires_at"] = wish.expires_at.isoformat()
     if wish.not_before is not None:
         details["not_before"] = wish.not_before.isoformat()
     if wish.schedule is not None:
@@ -308,5 +221,6 @@ def details_of(job: Job, run: Run, wish: Wish) -> dict[str, Any]:
     return details
 
 
-def _dryness(run: Run, job: Job) -> dict[str, Any]:
+def dryness(run: Run, job: Job) -> dict[str, Any]:
+    """What the audit trail keeps of whether it was a dry run."""
     return {"dry_run": True} if is_dry_run(run, job) else {}

@@ -15,6 +15,7 @@ from celery import current_task
 from kombu.exceptions import OperationalError
 
 from jobs.catalog.registry import is_declared
+from jobs.catalog.routing import queue_bound_to
 from jobs.fleet.broker import RedisError, page_client
 from jobs.fleet.headers import (
     ACTOR_HEADER,
@@ -66,6 +67,7 @@ def report_published(
     headers: dict[str, Any] | None = None,
     body: Any = None,
     routing_key: str = "",
+    exchange: Any = "",
     **_: Any,
 ) -> None:
     """after_task_publish: append the observed run's first fact, with its exact arguments.
@@ -87,7 +89,7 @@ def report_published(
         task_id=headers["id"],
         at=ours.published or time.time(),
         task=headers.get("task") or sender,
-        queue=routing_key,
+        queue=queue_bound_to(str(getattr(exchange, "name", exchange) or ""), routing_key),
         arguments=text,
         arguments_exact=exact,
         source=ours.source or Source.CODE.value,

@@ -14,16 +14,19 @@ from typing import Any
 
 import redis
 from celery import Celery
+from celery.app.routes import Router
 from celery.exceptions import QueueNotFound
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 
-from jobs.errors import InvalidArguments
+from jobs.catalog.routing import route
+from jobs.errors import JobsError
 from jobs.fleet.broker import list_key
 from jobs.fleet.entries import is_of_another_type
 from jobs.fleet.headers import ACTOR_HEADER, ACTOR_LABEL_HEADER, ATTEMPT_HEADER, SOURCE_HEADER
 from jobs.fleet.queues import keys_of_another_type, oldest_messages
 from jobs.ledger.leases import database_now
+from jobs.ledger.start import UNPUBLISHED
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
 from jobs.states import DISPATCHABLE, State
@@ -45,6 +48,7 @@ class Dispatcher:
         self._app = app
         self._client = client
         self._books = Books(client)
+        self._straight = Router(queues=app.amqp.queues, app=app)
 
     def recover(self) -> None:
         """Call it after an outage and on becoming leader: the database may have been restored meanwhile."""
@@ -62,7 +66,8 @@ class Dispatcher:
             .annotate(mark=MARK)
             .order_by("publish_after")
             .only("pk", "task_id", "task_name", "arguments", "queue", "priority", "state", "attempt", "retries",
-                  "published_at", "publish_count", "source", "actor_id", "actor_label", "parent_id")[:BATCH]
+                  "published_at", "publish_count", "expires_at", "source", "actor_id", "actor_label",
+                  "parent_id")[:BATCH]
         )  # fmt: skip
         if not due or self._books.went_back(due[0].mark):
             return 0
@@ -115,10 +120,10 @@ class Dispatcher:
             for run in runs:
                 try:
                     self._send(run, producer)
-                except (QueueNotFound, InvalidArguments, ValueError, TypeError, RecursionError) as error:
+                except (QueueNotFound, JobsError, ValueError, TypeError, RecursionError) as error:
                     # One run that cannot be sent must not hold up the others.
                     logger.error("Run %s cannot be published: %s", run.task_id, error)
-                    _look_again_later([run], note=f"cannot be published: {error}"[:255])
+                    _look_again_later([run], note=f"{UNPUBLISHED}{error}"[:255])
                 else:
                     sent.append(run)
         _mark_published(sent, moment)
@@ -126,12 +131,24 @@ class Dispatcher:
 
     def _send(self, run: Run, producer: Any) -> None:
         args, kwargs = decode(run.arguments)
+        if not run.queue:  # nobody could tell when it was accepted
+            way = route(run.task_name, args, kwargs, priority=run.priority)
+            run.queue, run.priority = way.queue, way.priority
+            Run.objects.filter(pk=run.pk).update(queue=run.queue, priority=run.priority)
+        # Left out, not None: that would clear what the task itself says.
+        more: dict[str, Any] = {} if run.expires_at is None else {"expires": run.expires_at}
         self._app.send_task(
             run.task_name,
             args=args,
             kwargs=kwargs,
             task_id=run.task_id,
+            # Where it goes was decided when it was accepted: no route is asked again, and what the task itself says of
+            # an exchange is in that decision.
+            router=self._straight,
             queue=run.queue,
+            exchange=None,
+            routing_key=None,
+            exchange_type="direct",
             priority=run.priority,
             retries=run.retries,
             producer=producer,
@@ -141,6 +158,7 @@ class Dispatcher:
                 ACTOR_HEADER: run.actor_id,
                 ACTOR_LABEL_HEADER: run.actor_label,
             },
+            **more,
         )
 
 

@@ -39,8 +39,11 @@ def changes_of(stored: Stored, draft: Draft) -> list[str]:
         ("until", _moment(row.expires), _moment(draft.until)),
         ("on", _yes(row.enabled), _yes(draft.enabled)),
         ("description", _text(row.description), _text(draft.description)),
-        # What nothing uses is cleared by any change.
-        *((name, value, _NONE) for name, value in stored.leftovers),
+        ("queue", row.queue or _NONE, draft.queue or _NONE),
+        ("priority", _number(row.priority), _number(draft.priority)),
+        ("expires after", _number(row.expire_seconds, " s"), _number(draft.expire_seconds, " s")),
+        # What is not sent is cleared by any change.
+        *((name, value, _NONE) for name, value in stored.refused),
     ]
     told = [f"{what}: {before} to {after}" for what, before, after in pairs if before != after]
     return told if draft.arguments is None else told + _arguments(stored, draft, draft.arguments)
@@ -95,6 +98,10 @@ def _text(text: str) -> str:
 def _moment(moment: datetime | None) -> str:
     known = aware(moment)
     return f"{timezone.localtime(known):%Y-%m-%d %H:%M %Z}" if known else _NONE
+
+
+def _number(value: int | None, unit: str = "") -> str:
+    return _NONE if value is None else f"{value}{unit}"
 
 
 def _yes(value: bool) -> str:

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from jobs.catalog.registry import Job
+from jobs.catalog.routing import exists
 from jobs.errors import InvalidArguments
 from jobs.ledger.redaction import hide_call
 
@@ -30,6 +31,8 @@ class Draft:
         arguments: by parameter name; None keeps what the schedule has (a job without a form).
         start: no moment before it; an interval counts from it, else from now.
         until: none from it on.
+        queue: "" leaves it to the job's route; priority: 0 (first) to 9, None does so, too.
+        expire_seconds: a run that has not begun so long after its moment does not; None: it waits.
     """
 
     name: str
@@ -40,6 +43,9 @@ class Draft:
     start: datetime | None = None
     until: datetime | None = None
     enabled: bool = False
+    queue: str = ""
+    priority: int | None = None
+    expire_seconds: int | None = None
 
     @property
     def zone(self) -> str:
@@ -65,6 +71,10 @@ def check_draft(draft: Draft, now: datetime, stored: Stored | None) -> None:
         wrong[field] = "It names no moment within five years before its end, so it would never fire."
         if not draft.until:
             wrong[field] = "It names no moment within five years, so it would never fire."
+    if draft.queue and not exists(draft.queue):
+        wrong["queue"] = "There is no such queue; choose one of the list."
+    if draft.until is not None and draft.expire_seconds is not None:
+        wrong["expire_seconds"] = "A schedule has an end, or runs that expire, not both. Clear this, or Until."
     if draft.arguments is None and (stored is None or stored.row.task != draft.job.name):
         wrong[""] = f"{draft.job.title} cannot be scheduled: {draft.job.why_not}"
     if wrong:
@@ -72,11 +82,12 @@ def check_draft(draft: Draft, now: datetime, stored: Stored | None) -> None:
 
 
 def fill_row(row: PeriodicTask, draft: Draft, stored: Stored | None, now: datetime) -> None:
-    """Write the draft into the row; delivery options that an old row holds are cleared."""
+    """Write the draft into the row; what an old row holds of a message's way and nobody sends is cleared."""
     row.name, row.description, row.task = draft.name.strip(), draft.description, draft.job.name
     if draft.arguments is not None:
         row.args, row.kwargs = stored_arguments(draft.job, draft.arguments)
-    row.queue = row.exchange = row.routing_key = row.priority = row.expire_seconds = None
+    row.queue, row.priority, row.expire_seconds = draft.queue or None, draft.priority, draft.expire_seconds
+    row.exchange = row.routing_key = None
     row.headers = "{}"
     timed = stored is not None and (stored.spec, aware(stored.row.start_time)) == (draft.spec, draft.start)
     row.interval = row.crontab = row.solar = row.clocked = None

@@ -13,6 +13,7 @@ from django.db.models import Model
 
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, find_job
+from jobs.catalog.routing import NoRoute, route
 from jobs.errors import InvalidArguments, UnknownJob
 
 from .spec import HORIZON, Once
@@ -79,6 +80,10 @@ def _job_problem(stored: Stored) -> str:
     job = job_of(stored)
     if job is None:
         return f"Its job {name} is not registered any more. Choose another job, or delete it."
+    try:
+        route(name, stored.args or (), stored.kwargs, queue=stored.row.queue or "")
+    except NoRoute as error:
+        return f"{error} Until then its runs are accepted and wait."
     if job.parameters is None:
         return ""
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import uuid
@@ -24,7 +25,7 @@ from jobs.ledger.start import Moment, start_run
 from jobs.states import Source
 
 from .spec import BrokenSchedule
-from .stored import Stored, aware, read
+from .stored import Stored, aware, delivery_of, read
 from .timing import NEVER, Timing
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,19 @@ class ConsoleEntry(ModelEntry):
         # One that has never run counts from its last change: nothing that was before is caught up with.
         self.last_run_at = aware(model.last_run_at) or aware(model.date_changed) or timezone.now()
         model.last_run_at = self.last_run_at
+
+    @classmethod
+    def _unpack_options(cls, expires: Any = None, **options: Any) -> dict[str, Any]:
+        """Options of CELERY_BEAT_SCHEDULE as a row keeps them; `expires` as Celery's `apply_async` takes it.
+
+        The stock entry knows `expire_seconds` only, and drops what Celery's own beat would send.
+        """
+        if isinstance(expires, timedelta):
+            expires = expires.total_seconds()
+        if isinstance(expires, (int, float)):
+            options.setdefault("expire_seconds", max(math.ceil(expires), 1))
+        fields: dict[str, Any] = super()._unpack_options(**options)
+        return fields | ({"expires": expires} if isinstance(expires, datetime) else {})
 
     def is_due(self) -> Any:
         until, once_done = aware(self.model.expires), self.model.one_off and self.model.total_run_count > 0
@@ -148,6 +162,7 @@ class ConsoleScheduler(DatabaseScheduler):
                 actor=Actor(label=f"schedule {model.name}", via="schedule"),
                 source=Source.SCHEDULE,
                 moment=Moment(model.pk, model.name, due_at),
+                wish=delivery_of(model, now, until=aware(model.expires)),
             )
             logger.info("Schedule %s, due %s: run %s.", model.name, due_at, started.run.task_id)
             if model.one_off:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import CharField
@@ -13,11 +13,13 @@ from django.db.models.functions import Cast
 from django.utils import timezone
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from jobs.ledger.start import Wish
+
 from .moments import Plan
 from .spec import BrokenSchedule, Calendar, Every, InvalidSchedule, Once, Spec, Unit, checked_calendar, every_of
 
-#: What a row may hold of a message's delivery. The console sends no such thing and asks for none.
-LEFTOVERS = ("queue", "exchange", "routing_key", "priority", "expire_seconds", "headers")
+#: What a row may hold of a message's way that the console does not send: it would go past every queue that it knows.
+REFUSED = ("exchange", "routing_key", "headers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class Stored:
         row: never ask it for its `crontab`: a zone that does not exist raises.
         spec: None where it cannot be read; `problem` then says why.
         args, kwargs: None where the row does not hold what it should.
-        leftovers: names and values of delivery options that the row holds and nothing uses.
+        refused: names and values of delivery options that the row holds and the console does not send.
     """
 
     row: PeriodicTask
@@ -36,7 +38,7 @@ class Stored:
     problem: str
     args: list[Any] | None
     kwargs: dict[str, Any] | None
-    leftovers: tuple[tuple[str, str], ...] = field(default=())
+    refused: tuple[tuple[str, str], ...] = field(default=())
 
     @property
     def plan(self) -> Plan:
@@ -53,6 +55,13 @@ def anchor_of(row: PeriodicTask) -> datetime:
 
 def aware(moment: datetime | None) -> datetime | None:
     return timezone.make_aware(moment) if moment is not None and timezone.is_naive(moment) else moment
+
+
+def delivery_of(row: PeriodicTask, now: datetime, *, until: datetime | None = None) -> Wish:
+    """Queue, priority and expiry of a run that the row asks for now; its message expires with the schedule's end."""
+    seconds = row.expire_seconds
+    expires_at = until or (now + timedelta(seconds=seconds) if seconds is not None else None)
+    return Wish(queue=row.queue or "", priority=row.priority, expires_at=expires_at)
 
 
 def read(rows: Iterable[PeriodicTask]) -> list[Stored]:
@@ -94,7 +103,11 @@ def _stored(row: PeriodicTask, calendars: dict[int, Calendar]) -> Stored:
         problem = (
             f"Its {'positional ' if args is None else ''}arguments are no JSON that a job could take. Enter them anew."
         )
-    return Stored(row, spec, problem, args, kwargs, _leftovers(row))
+    refused = _refused(row)
+    if refused and not problem:
+        names = " and ".join(name for name, _ in refused)
+        problem = f"It holds {names} for its message, which this console does not send. Saving its form clears that."
+    return Stored(row, spec, problem, args, kwargs, refused)
 
 
 def _spec(row: PeriodicTask, calendars: dict[int, Calendar]) -> Spec:
@@ -136,6 +149,9 @@ def _json(text: str, wanted: type) -> Any:
     return value if isinstance(value, wanted) else None
 
 
-def _leftovers(row: PeriodicTask) -> tuple[tuple[str, str], ...]:
-    held = ((name, getattr(row, name)) for name in LEFTOVERS)
-    return tuple((name.replace("_", " "), str(value)[:200]) for name, value in held if value not in (None, "", "{}"))
+def _refused(row: PeriodicTask) -> tuple[tuple[str, str], ...]:
+    """Of headers the names alone: their values may be secret."""
+    held = [(name, str(getattr(row, name) or "")) for name in REFUSED]
+    headers = _json(row.headers, dict)
+    told = {"headers": ", ".join(map(str, headers)) if headers else "" if headers == {} else "no JSON object"}
+    return tuple((name.replace("_", " "), text[:200]) for name, value in held if (text := told.get(name, value)))

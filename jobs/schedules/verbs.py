@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from jobs.catalog.registry import find_job
 from jobs.errors import JobsError
 from jobs.ledger.audit import Actor, Subject, record
-from jobs.ledger.start import Started, Wish, start_run
+from jobs.ledger.start import Started, start_run
 from jobs.ledger.verbs import (
     CHANGE_SCHEDULE,
     CREATE_SCHEDULE,
@@ -30,7 +31,7 @@ from .drafts import Draft, check_draft, fill_row, keep_row, shown_arguments
 from .problems import job_of, problem_of
 from .sentence import sentence
 from .spec import BrokenSchedule
-from .stored import Stored, read_one
+from .stored import Stored, delivery_of, read_one
 
 
 class ScheduleGone(JobsError):
@@ -60,7 +61,7 @@ def create_schedule(draft: Draft, *, actor: Actor, reason: str = "") -> Periodic
 
 
 def change_schedule(pk: int, draft: Draft, *, seen: str, actor: Actor, reason: str = "") -> PeriodicTask:
-    """Change a schedule; delivery options that the row held are cleared. One whose time changes does not fire at once.
+    """Change a schedule; what the row held and nobody sends is cleared. One whose time changes does not fire at once.
 
     Args:
         seen: the version that the form was filled from (`version_of`).
@@ -143,9 +144,11 @@ def run_now(pk: int, *, actor: Actor, nonce: str, reason: str = "") -> Started:
     """Start the schedule's job with its arguments, by hand; its moments stay. Raises as `start_run` does."""
     stored = _stored(pk)
     job = find_job(stored.row.task)
-    if stored.args is None or stored.kwargs is None:
+    if stored.args is None or stored.kwargs is None or stored.refused:
         raise BrokenSchedule(f"Nothing was started. {stored.problem}")
-    wish = Wish(reason=reason, nonce=nonce, schedule=(stored.row.pk, stored.row.name))
+    wish = replace(
+        delivery_of(stored.row, timezone.now()), reason=reason, nonce=nonce, schedule=(stored.row.pk, stored.row.name)
+    )
     return start_run(job, stored.kwargs, positional=stored.args, actor=actor, wish=wish)
 
 
@@ -188,6 +191,9 @@ def _details(draft: Draft, row: PeriodicTask) -> dict[str, Any]:
         "when": sentence(draft.spec),
         "arguments": shown_arguments(draft.job, row),
         "on": row.enabled,
+        **({"queue": draft.queue} if draft.queue else {}),
+        **({"priority": draft.priority} if draft.priority is not None else {}),
+        **({"expire_seconds": draft.expire_seconds} if draft.expire_seconds is not None else {}),
     }
 
 

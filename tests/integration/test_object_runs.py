@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
 from jobs.ledger.lists import runs_of_object, was_started
-from jobs.ledger.start import Wish, start_many, start_run
+from jobs.ledger.start import Wish, start_run
+from jobs.ledger.start_many import start_many
 from jobs.library.users import sign_out_everywhere
 from jobs.models import Run, RunObject
 from jobs.states import State

@@ -53,7 +53,7 @@ def test_a_number_that_the_default_does_not_propose_is_retried(boss: Actor) -> N
     assert decode(again.arguments) == ([], {"count": 12.5})
 
 
-@pytest.mark.parametrize(("typed", "sent"), [("12.5", 12.5), ('"many"', "many"), ("[1, 2]", [1, 2]), ("+4", 4)])
+@pytest.mark.parametrize(("typed", "sent"), [("12.5", 12.5), ('"many"', "many"), ("[1, 2]", [1, 2])])
 def test_the_form_takes_what_the_default_does_not_propose(ana: Client, typed: str, sent: Any) -> None:
     response = ana.post(START, {"nonce": "n", "count": typed, "name": "x"})
     assert response.status_code == 302, response.content.decode()

@@ -174,9 +174,9 @@ def test_never_wants_a_right_a_reason_and_the_name(olga: Actor, never: Job) -> N
 
 def test_edited_values_another_queue_and_another_time(olga: Actor) -> None:
     old, later = make(State.FAILED), timezone.now() + timedelta(hours=2)
-    wish = Wish(queue="mail", not_before=later, priority=9)
+    wish = Wish(queue="reports", not_before=later, priority=9)
     again = retry_run(old, actor=olga, arguments={"a": 3}, wish=wish).run
-    assert (again.state, again.queue, again.priority, again.publish_after) == (State.WAITING, "mail", 9, later)
+    assert (again.state, again.queue, again.priority, again.publish_after) == (State.WAITING, "reports", 9, later)
     assert (again.arguments, again.based_on) == ('[[], {"a": 3, "b": 1}]', old.task_id)
     with pytest.raises(InvalidArguments):
         retry_run(make(State.FAILED, task_id="other"), actor=olga, arguments={"a": "many"})

@@ -15,7 +15,10 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.registry import declared_jobs
+from jobs.ledger.audit import Actor
 from jobs.models import AuditEvent
+from jobs.schedules.spec import BrokenSchedule
+from jobs.schedules.verbs import run_now
 from tests import jobs_under_test as under_test
 
 from .schedule_rows import ADD, LIST, form, on_mars, row, stored
@@ -193,16 +196,62 @@ def test_rows_of_times_are_shared_and_never_changed(client: Client) -> None:
     assert first.crontab_id == second.crontab_id and CrontabSchedule.objects.count() == 2
 
 
-def test_old_delivery_options_are_told_and_cleared(client: Client) -> None:
-    made = row(queue="old", exchange="e", routing_key="r", priority=3, headers='{"x": 1}', expire_seconds=5)
+def test_what_goes_past_every_queue_is_refused_told_and_cleared(client: Client) -> None:
+    made = row(exchange="e", routing_key="r", headers='{"x-token": "canary"}')
     text = text_of(client.get(change(made)))
-    assert "queue = old" in text and "priority = 3" in text and "Saving clears them." in text
-    for name in ("headers", "exchange", "routing", "priority", "queue"):
+    assert "exchange = e" in text and "headers = x-token" in text and "Saving clears them." in text
+    assert "canary" not in text, "a header may hold a secret"
+    for name in ("headers", "exchange", "routing"):
         assert not re.search(rf'name="[^"]*{name}', text)
+    line = client.get(LIST).context["page"].lines[0]
+    assert line.state == "broken" and "Saving its form clears that" in line.problem
+    with pytest.raises(BrokenSchedule):
+        run_now(made.pk, actor=Actor("the console", via="system"), nonce="n")
     client.post(change(made), form(**{"oc.seen": seen(made), "headers": '{"y": 2}', "queue": "evil"}))
     made.refresh_from_db()
-    assert (made.queue, made.exchange, made.routing_key, made.priority, made.expire_seconds) == (None,) * 5
-    assert made.headers == "{}"
+    assert (made.exchange, made.routing_key, made.headers) == (None, None, "{}")
+
+
+def test_queue_priority_and_expiry_are_asked_for_kept_and_shown(client: Client) -> None:
+    made = row(queue="reports", priority=3, expire_seconds=600)
+    response = client.get(change(made))
+    asked = response.context["sheet"].delivery
+    assert [asked[name].value() for name in ("queue", "priority", "expire_seconds")] == ["reports", "3", "10 min"]
+    told = [("Queue", "reports"), ("Priority", "3"), ("Expires after", "10 min")]
+    assert list(response.context["about"].delivery) == told
+    assert list(client.get(LIST).context["page"].lines[0].delivery) == told
+    sent = {"oc.queue": "default", "oc.priority": "0", "oc.expire_seconds": "90 s", "oc.seen": seen(made)}
+    assert client.post(change(made), form(**sent)).status_code == 302
+    made.refresh_from_db()
+    assert (made.queue, made.priority, made.expire_seconds) == ("default", 0, 90)
+    changed = AuditEvent.objects.get().details["changed"]
+    assert [line for line in changed if line.startswith(("queue", "priority", "expires"))] == [
+        "queue: reports to default",
+        "priority: 3 to 0",
+        "expires after: 600 s to 90 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("queue", "evil"), ("priority", "10"), ("priority", "-1"), ("expire_seconds", "0 s"), ("expire_seconds", "0.5 s")],
+)
+def test_a_delivery_that_cannot_be_is_refused_beside_its_field(client: Client, field: str, value: str) -> None:
+    response = client.post(NEW, form(**{f"oc.{field}": value}))
+    assert response.status_code == 200 and field in response.context["sheet"].delivery.errors
+    assert not PeriodicTask.objects.exists()
+
+
+def test_an_end_and_an_expiry_are_not_kept_together(client: Client) -> None:
+    until = f"{timezone.now() + timedelta(days=9):%Y-%m-%dT%H:%M}"
+    response = client.post(NEW, form(**{"oc.until": until, "oc.expire_seconds": "1 h"}))
+    assert response.status_code == 200 and "expire_seconds" in response.context["sheet"].delivery.errors
+
+
+def test_a_queue_that_is_gone_is_told_in_the_list(client: Client) -> None:
+    row(queue="gone")
+    line = client.get(LIST).context["page"].lines[0]
+    assert line.state == "broken" and "'gone'" in line.problem and "QUEUES" in line.problem
 
 
 def test_a_row_with_positional_arguments_opens_and_is_kept_by_name(client: Client) -> None:

@@ -16,7 +16,8 @@ from jobs.ledger import start as start_module
 from jobs.ledger.audit import Actor
 from jobs.ledger.dry_runs import is_dry_run
 from jobs.ledger.run_slices import line_of
-from jobs.ledger.start import Moment, Wish, start_many, start_run
+from jobs.ledger.start import Moment, Wish, start_run
+from jobs.ledger.start_many import start_many
 from jobs.ledger.verbs import VERBS
 from jobs.models import AuditEvent, Run
 from jobs.states import Source, State

@@ -6,9 +6,11 @@ from django.db import DataError
 
 from jobs.catalog.registry import Job, find_job
 from jobs.errors import InvalidArguments, NotPermitted
-from jobs.ledger import start
+from jobs.ledger import start_many as start
 from jobs.ledger.audit import Actor
-from jobs.ledger.start import Wish, start_many
+from jobs.ledger.start import Prepared, Wish
+from jobs.ledger.start import keep as keep_runs
+from jobs.ledger.start_many import start_many
 from jobs.models import AuditEvent, Run, RunObject
 from tests import jobs_under_test as under_test
 
@@ -63,9 +65,9 @@ def test_what_fits_none_starts_none(echo: Job, people: list[User], olga: Actor) 
 def test_what_the_database_refuses_of_one_keeps_no_other(
     echo: Job, people: list[User], olga: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = start.keep
+    real = keep_runs
 
-    def keep(prepared: list[start.Prepared]) -> None:
+    def keep(prepared: list[Prepared]) -> None:
         if any(one.objects and one.objects[0].pk == people[3].pk for one in prepared):
             raise DataError("a label that no table takes")
         real(prepared)
