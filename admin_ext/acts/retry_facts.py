@@ -7,9 +7,10 @@ from datetime import datetime
 
 from admin_ext.parts.addresses import run_address
 from admin_ext.parts.asking import Consequence
-from admin_ext.parts.words import ago, plural
+from admin_ext.parts.words import ago, duration, plural
 from jobs.catalog.registry import Job, RetrySafety
 from jobs.failures.cases import case_digest
+from jobs.ledger.retry import expires_within
 from jobs.ledger.run_page import RunPage
 from jobs.models import FailureCase, FailureNote, Run
 from jobs.pipeline.backend import CHAIN_BROKEN
@@ -79,7 +80,7 @@ def before_you_retry(run: Run, job: Job | None, healed: Run | None) -> list[Cons
     if run.state == State.LOST:
         text = "Its worker vanished: it may have done a part of its work, and may even be at work still."
         facts.append(Consequence("sensors_off", text, "warn"))
-    facts += [*([] if healed else _healed(run)), *_alike(run), *_will_not(run), *_earlier(run)]
+    facts += [*([] if healed else _healed(run)), *_alike(run), *_keeps(run), *_will_not(run), *_earlier(run)]
     return facts
 
 
@@ -108,8 +109,30 @@ def _alike(run: Run) -> list[Consequence]:
     return [Consequence("warning", words, "warn")]
 
 
+def _keeps(run: Run) -> list[Consequence]:
+    """What its message said besides, and says again; of headers the names alone, for a value may be a token."""
+    kept, facts = run.delivery or {}, []
+    if names := kept.get("headers"):
+        text = f"Its message's own headers are sent again: {', '.join(map(str, names))}."
+        facts.append(Consequence("local_shipping", text))
+    if limits := kept.get("limits"):
+        hard, soft = (f"{one:g} s" if one else "none" for one in limits)
+        facts.append(Consequence("timer_off", f"Its time limits stay: {hard}, soft {soft}."))
+    if (within := expires_within(run)) is not None:
+        text = f"It expires anew: what no worker has begun within {duration(within.total_seconds())} is not run."
+        facts.append(Consequence("hourglass_bottom", text))
+    return facts
+
+
 def _will_not(run: Run) -> list[Consequence]:
     facts = []
+    kept = run.delivery or {}
+    if lost := kept.get("lost"):
+        text = f"Headers of its message that were too long, or no JSON, are not sent again: {', '.join(lost)}."
+        facts.append(Consequence("link_off", text, "warn"))
+    if kept.get("follows"):
+        text = "What was to be called once it has succeeded or failed (link, link_error) is not called by this retry."
+        facts.append(Consequence("link_off", text, "warn"))
     if run.group_id:
         text = (
             f"It was a member of the group {run.group_id[:8]}: what was to follow when the whole group had succeeded "

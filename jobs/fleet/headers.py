@@ -12,17 +12,17 @@ from typing import Any
 
 from jobs.states import Source
 
-_PREFIX = "opsconsole_"
+OWN_PREFIX = "opsconsole_"
 #: Of a message that the dispatcher publishes; with Celery's `retries` it numbers the execution.
-ATTEMPT_HEADER = _PREFIX + "attempt"
+ATTEMPT_HEADER = OWN_PREFIX + "attempt"
 #: The moment of publishing, in epoch seconds by the publisher's clock; renewed at each publish.
-PUBLISHED_HEADER = _PREFIX + "published_at"
+PUBLISHED_HEADER = OWN_PREFIX + "published_at"
 #: The moment of the first publish of this use of a task id; automatic retries carry it on.
-FIRST_PUBLISHED_HEADER = _PREFIX + "first_published_at"
+FIRST_PUBLISHED_HEADER = OWN_PREFIX + "first_published_at"
 #: Who asked for it, and by what: a value of `Source`, a user's key, and the user's name.
-SOURCE_HEADER = _PREFIX + "source"
-ACTOR_HEADER = _PREFIX + "actor_id"
-ACTOR_LABEL_HEADER = _PREFIX + "actor_label"
+SOURCE_HEADER = OWN_PREFIX + "source"
+ACTOR_HEADER = OWN_PREFIX + "actor_id"
+ACTOR_LABEL_HEADER = OWN_PREFIX + "actor_label"
 OWN_HEADERS = (
     *(ATTEMPT_HEADER, PUBLISHED_HEADER, FIRST_PUBLISHED_HEADER),
     *(SOURCE_HEADER, ACTOR_HEADER, ACTOR_LABEL_HEADER),

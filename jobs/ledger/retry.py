@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from jobs.catalog.registry import Job, RetrySafety, find_job
 from jobs.catalog.routing import exists
@@ -193,7 +195,18 @@ def prepare_retry(
         priority = run.priority if wish.priority is None else wish.priority
         prepared = _as_it_was(run, job, actor, replace(wish, queue=queue, priority=priority))
     prepared.run.retry_of, prepared.run.nonce = run, wish.nonce
+    prepared.run.delivery = run.delivery
+    if wish.expires_at is None and (within := expires_within(run)) is not None:
+        prepared.run.expires_at = (wish.not_before or timezone.now()) + within
     return prepared
+
+
+def expires_within(run: Run) -> timedelta | None:
+    """How long after it was asked for it could still begin; a retry gets as long anew. None: it does not expire."""
+    if run.expires_at is None or run.expires_at <= run.accepted_at:
+        return None
+    waited = run.not_before is not None and run.not_before < run.expires_at
+    return run.expires_at - (run.not_before if waited and run.not_before else run.accepted_at)
 
 
 def _as_it_was(run: Run, job: Job, actor: Actor, wish: Wish) -> Prepared:

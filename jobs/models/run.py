@@ -51,6 +51,8 @@ class Run(models.Model):
     queue = models.CharField(max_length=255, blank=True)
     priority = models.PositiveSmallIntegerField(null=True)
     not_before = models.DateTimeField(null=True)
+    #: What else its message says, for a retry to say it again (`jobs.pipeline.delivery`); NULL where it says nothing.
+    delivery = models.JSONField(null=True)
     #: Its publisher wants it dropped if nobody has started it by then.
     expires_at = models.DateTimeField(null=True)
 

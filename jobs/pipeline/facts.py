@@ -92,6 +92,9 @@ class Fact:
     schedule_name: str = ""
     group_id: str = ""
     origin: str = ""
+    priority: Annotated[int, Field(ge=0, lt=2**15)] | None = None
+    #: What else the message says (`jobs.pipeline.delivery`).
+    delivery: dict[str, Any] = field(default_factory=dict)
     #: The last progress that it told, as `jobs.pipeline.live.Counter.values` writes it.
     progress: dict[str, Any] | None = None
     #: It told lines or progress, which wait in Redis.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
@@ -25,21 +26,28 @@ from jobs.fleet.headers import (
     PUBLISHED_HEADER,
     SOURCE_HEADER,
     OwnHeaders,
+    count,
     own_headers,
 )
 from jobs.states import Source
 
 from .arguments import encode, kept_arguments
+from .delivery import delivery_of
 from .execution import execution_of
 from .facts import Fact, Kind, append
 
 logger = logging.getLogger(__name__)
 
 
-def stamp_message(headers: dict[str, Any] | None = None, **_: Any) -> None:
+#: The headers of the message that this thread publishes, and its priority: no other signal than the first tells it.
+_publishing: ContextVar[tuple[Any, Any]] = ContextVar("publishing", default=(None, None))
+
+
+def stamp_message(headers: dict[str, Any] | None = None, properties: Any = None, **_: Any) -> None:
     """before_task_publish: when it was published, from where, and for whom; a nested publish inherits the person."""
     if headers is None:
         return
+    _publishing.set((headers, properties.get("priority") if isinstance(properties, dict) else None))
     parent = current_task.request if current_task else None
     if parent is not None and parent.id != headers.get("id"):
         # A task that hands all its headers on, to pass a trace for instance: ours say only of itself what they say.
@@ -80,6 +88,7 @@ def report_published(
     if ours.execution is not None:
         return
     args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
+    stamped, priority = _publishing.get()
     text, exact = encode(args, kwargs)
     if is_declared(headers.get("task") or sender):
         # Else the recorder does so, who knows all jobs: a publish must not import them.
@@ -103,6 +112,8 @@ def report_published(
         eta=_epoch(headers.get("eta")),
         expires=_epoch(headers.get("expires")),
         published=ours.first_published,
+        priority=count(priority, below=2**15) if stamped is headers else None,
+        delivery=delivery_of(headers, body[2] if isinstance(body, tuple) and len(body) > 2 else None),
     )
     try:
         append(page_client(), fact)

@@ -66,7 +66,7 @@ class Dispatcher:
             .annotate(mark=MARK)
             .order_by("publish_after")
             .only("pk", "task_id", "task_name", "arguments", "queue", "priority", "state", "attempt", "retries",
-                  "published_at", "publish_count", "expires_at", "source", "actor_id", "actor_label",
+                  "published_at", "publish_count", "expires_at", "delivery", "source", "actor_id", "actor_label",
                   "parent_id")[:BATCH]
         )  # fmt: skip
         if not due or self._books.went_back(due[0].mark):
@@ -137,6 +137,9 @@ class Dispatcher:
             Run.objects.filter(pk=run.pk).update(queue=run.queue, priority=run.priority)
         # Left out, not None: that would clear what the task itself says.
         more: dict[str, Any] = {} if run.expires_at is None else {"expires": run.expires_at}
+        kept = run.delivery or {}
+        if limits := kept.get("limits"):
+            more |= {"time_limit": limits[0], "soft_time_limit": limits[1]}
         self._app.send_task(
             run.task_name,
             args=args,
@@ -153,6 +156,7 @@ class Dispatcher:
             retries=run.retries,
             producer=producer,
             headers={
+                **kept.get("headers", {}),
                 ATTEMPT_HEADER: run.attempt + 1 - run.retries,
                 SOURCE_HEADER: run.source,
                 ACTOR_HEADER: run.actor_id,

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
+from celery import current_app
 from celery import states as celery_states
 
 from jobs.catalog.registry import find_job
@@ -188,8 +190,18 @@ def _fill_in(run: Run, fact: Fact) -> None:
         run.actor_label = run.actor_label or fact.actor_label
         run.accepted_at = run.published_at = moment(fact.published or fact.at)
         run.group_id, run.origin = fact.group_id, fact.origin
+        run.priority = fact.priority
+        run.delivery = _delivery(run.task_name, fact)
         run.not_before = moment(fact.eta) if fact.eta else None
         run.expires_at = moment(fact.expires) if fact.expires else None
+
+
+def _delivery(task_name: str, fact: Fact) -> dict[str, Any] | None:
+    """Without time limits that the task itself has: a retry gets those that it has then."""
+    task = current_app.tasks.get(task_name)
+    own = [getattr(task, "time_limit", None), getattr(task, "soft_time_limit", None)]
+    told = {name: value for name, value in fact.delivery.items() if name != "limits" or value != own}
+    return told or None
 
 
 def _root(fact: Fact) -> str | None:
