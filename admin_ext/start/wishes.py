@@ -42,7 +42,7 @@ class WishForm(forms.Form):
             required=False,
             choices=[("", f"As its route says{f': {self.usual}' if self.usual else ''}"), *((n, n) for n in queues)],
             initial=like.queue if like and like.queue in queues else "",
-            widget=forms.Select({"class": SELECT}),
+            widget=forms.Select({"class": SELECT, "data-oc-usual": self.usual}),
             help_text=f"Its route leads to {self.usual}." if self.usual else NO_WAY,
             error_messages={"invalid_choice": "There is no such queue; choose one of the list."},
         )

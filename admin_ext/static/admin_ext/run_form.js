@@ -208,7 +208,9 @@
     if (parts.length !== 3) return;
     const moment = form.elements["oc.not_before"].value;
     const priority = form.elements["oc.priority"];
-    parts[0].textContent = `queue ${form.elements["oc.queue"].value}`;
+    const queue = form.elements["oc.queue"];
+    const where = queue.value || queue.dataset.ocUsual;
+    parts[0].textContent = where ? `queue ${where}` : "its queue cannot be told";
     parts[1].textContent = priority.value ? `priority ${priority.selectedOptions[0].text}` : "normal priority";
     parts[2].textContent = moment ? `not before ${moment.replace("T", " ")}` : "as soon as possible";
   };
