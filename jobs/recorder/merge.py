@@ -142,14 +142,27 @@ def _use(run: Run, fact: Fact) -> int:
 
 
 def _open_again(run: Run, fact: Fact) -> None:
-    """The next use of an id that code publishes again and again: its attempts are numbered on."""
+    """The next use of an id that code publishes again and again: its attempts are numbered on.
+
+    Nothing that the use before it was published with is left; what this one was, `_fill_in` knows.
+    """
     run.attempts_before = run.attempt
+    if not _continues(fact):
+        run.parent_id, run.root_id, run.group_id, run.origin = "", None, "", ""
+        run.source, run.schedule_name, run.actor_id, run.actor_label = Source.CODE, "", None, ""
+    run.queue, run.priority, run.not_before, run.expires_at = "", None, None, None
+    run.arguments, run.summary, run.arguments_exact = _BLANK["arguments"], "", False
     run.task_name = fact.task or run.task_name
     run.state, run.provisional, run.state_note = State.QUEUED, False, ""
     run.accepted_at = run.published_at = moment(fact.published or fact.at)
     run.started_at = run.finished_at = run.claimed_at = run.runtime = None
     run.error_type = run.error_message = ""
     run.progress = run.cancel_requested_at = None
+
+
+def _continues(fact: Fact) -> bool:
+    """Whether a run goes on as itself, by an automatic retry or as another task: Celery names it as its own parent."""
+    return fact.parent_id == fact.task_id
 
 
 def moment(epoch: float) -> datetime:
@@ -170,7 +183,7 @@ def _fill_in(run: Run, fact: Fact) -> None:
     run.worker = fact.worker or run.worker
     run.queue = run.queue or fact.queue
     run.release = fact.release or run.release
-    if fact.parent_id != fact.task_id:  # Celery names a run as the parent of its own automatic retry
+    if not _continues(fact):
         run.parent_id = run.parent_id or fact.parent_id
     run.group_id = run.group_id or fact.group_id
     run.root_id = run.root_id or _root(fact)
@@ -180,7 +193,7 @@ def _fill_in(run: Run, fact: Fact) -> None:
         return
     if fact.schedule_name:
         run.schedule_name, run.source = fact.schedule_name, Source.SCHEDULE
-    elif fact.source in _SOURCES:
+    elif fact.source in _SOURCES and not _continues(fact):
         run.source = Source(fact.source)
     if fact.kind is Kind.PUBLISHED:
         run.arguments = kept_arguments(run.task_name, fact.arguments) or run.arguments

@@ -218,3 +218,50 @@ def test_a_state_that_somebody_else_sets_is_progress_of_what_is_open() -> None:
     apply_fact(run, ended("SUCCESS", None, at=3.0, published=1.0))
     apply_fact(run, Fact(Kind.SET, "t", 4.0, progress={"state": "ABORTED", "at": 4.0}))
     assert (run.state, run.progress) == (State.SUCCEEDED, {"state": "SENT", "at": 2.0})
+
+
+def test_an_id_used_again_takes_all_that_its_newest_use_was_published_with() -> None:
+    """In whatever order the facts of the two uses arrive."""
+    at_first: dict[str, Any] = {
+        "parent_id": "mother",
+        "root_id": "mother",
+        "group_id": "g1",
+        "origin": "1@a",
+        "queue": "q1",
+    }
+    again: dict[str, Any] = {
+        "parent_id": "aunt",
+        "root_id": "grandmother",
+        "group_id": "",
+        "origin": "2@b",
+        "queue": "q2",
+    }
+    told = [
+        published(1.0, "x", actor_id=7, actor_label="Ana", eta=5.0, expires=9.0, **at_first),
+        ended("SUCCESS", None, at=2.0, task="x", published=1.0, **{**at_first, "origin": ""}),
+        published(50.0, "y", arguments="[[2], {}]", **again),
+        ended("SUCCESS", None, at=51.0, task="y", published=50.0, **{**again, "origin": ""}),
+    ]
+    for order in itertools.permutations(told):
+        run = new_observed_run(order[0])
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.task_name, run.arguments, run.summary, run.queue) == ("y", "[[2], {}]", "2", "q2"), order
+        assert (run.parent_id, run.root_id, run.group_id, run.origin) == ("aunt", "grandmother", "", "2@b"), order
+        assert (run.actor_id, run.actor_label, run.not_before, run.expires_at) == (None, "", None, None), order
+
+
+def test_what_replaces_a_task_stays_where_the_task_was() -> None:
+    """`Task.replace()` publishes the same id; Celery names the run as its own parent."""
+    first = published(
+        1.0, "x", parent_id="mother", root_id="mother", group_id="g", source="schedule", schedule_name="n"
+    )
+    instead = published(2.0, "y", arguments="[[2], {}]", parent_id="t", root_id="mother", group_id="g", source="code")
+    for order in itertools.permutations([first, instead, ended("SUCCESS", None, at=3.0, task="y", published=2.0,
+                                                               parent_id="t", root_id="mother", group_id="g")]):  # fmt: skip
+        run = new_observed_run(order[0])
+        for fact in order:
+            apply_fact(run, fact)
+        assert (run.task_name, run.arguments, run.root_id, run.group_id) == ("y", "[[2], {}]", "mother", "g"), order
+        if order[0] is first:
+            assert (run.parent_id, run.source, run.schedule_name) == ("mother", "schedule", "n")
