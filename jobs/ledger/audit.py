@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,4 +76,25 @@ def record(
         reason=reason,
         outcome=outcome,
         details=details or {},
+    )
+
+
+def record_many(verb: str, actor: Actor, told: Iterable[tuple[Subject, dict[str, Any]]]) -> None:
+    """Append an event for each subject with its details, as `record` does."""
+    AuditEvent.objects.bulk_create(
+        [
+            AuditEvent(
+                actor_id=actor.id,
+                actor_label=actor.label,
+                via=actor.via,
+                ip=actor.ip,
+                verb=verb,
+                object_type=subject.type,
+                object_id=subject.id,
+                object_label=subject.label[:255],
+                details=details,
+            )
+            for subject, details in told
+        ],
+        batch_size=500,
     )

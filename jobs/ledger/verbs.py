@@ -81,6 +81,20 @@ RESET_ADMIN = Verb(
     "You may not change users; ask for a superuser.",
     infinitive="give a new password to",
 )
+CHANGE_RIGHTS = Verb(
+    "change_rights",
+    "changed the rights of",
+    "auth.change_user",
+    "You may not change users; ask for a superuser.",
+    infinitive="change the rights of",
+)
+CHANGE_ROLE = Verb(
+    "change_role",
+    "changed what is allowed to the role",
+    "auth.change_group",
+    "You may not change roles; ask for a superuser.",
+    infinitive="change what is allowed to the role",
+)
 #: By a command on the console's host, so that whoever may sign in there may do it.
 TEST_ALERT = Verb(
     "test_alert", "sent a test alert to", "jobs.view_run", OPEN_FILE.sentence, infinitive="send a test alert to"
@@ -207,7 +221,7 @@ VERBS: dict[str, Verb] = {
     verb.name: verb
     for verb in (
         *(START_RUN, RETRY_RUN, RETRY_UNSAFE, CANCEL_RUN, FORCE_CANCEL, DECLARE_LOST, STOP_RETRY),
-        *(OPEN_FILE, EXPORT_RUNS, RESET_ADMIN, TEST_ALERT, SAVE_PRESET, DELETE_PRESET),
+        *(OPEN_FILE, EXPORT_RUNS, RESET_ADMIN, CHANGE_RIGHTS, CHANGE_ROLE, TEST_ALERT, SAVE_PRESET, DELETE_PRESET),
         *SCHEDULE_VERBS,
         *FAILURE_VERBS,
         PRUNE,

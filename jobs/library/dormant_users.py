@@ -42,7 +42,7 @@ def dormant_targets(**values: Any) -> Targets:
 @job(
     title="Deactivate dormant users",
     group="Users",
-    permission="auth.change_user",
+    permission="jobs.deactivate_users",
     danger="danger",
     idempotent=True,
     dry_run="dry_run",

@@ -16,6 +16,8 @@ from pydantic import Field
 
 from jobs import File, check_cancelled, job, progress, set_progress
 from jobs.errors import JobsError
+from jobs.ledger.audit import Actor
+from jobs.ledger.rights import NO_RIGHTS, may_give, names_of, record_many_rights
 from jobs.pipeline.cancelled import Cancelled
 
 from .tables import attach_table, counted
@@ -86,7 +88,8 @@ def import_users(
             check_cancelled()
             people.append(person)
         roles = {role.name: role for role in Group.objects.prefetch_related("permissions__content_type")}
-        _refuse_roles(people, roles)
+        asker = asked_by()
+        _refuse_roles(people, roles, asker)
         for left in reversed(range(_TRIES)):
             existing = _existing(people)
             bad = sum(1 for person in people if person.why_not)
@@ -94,7 +97,7 @@ def import_users(
             if dry_run or stopped:
                 break
             try:
-                _create([p for p in people if not p.why_not and p.username not in existing], roles)
+                _create([p for p in people if not p.why_not and p.username not in existing], roles, asker)
                 break
             except IntegrityError:
                 if not left:
@@ -119,9 +122,8 @@ def _tell_stopped(people: list[Person], total: int) -> None:
     logger.info("Stopped after reading %s of %s rows. No user was made.", f"{len(people):,}", f"{total:,}")
 
 
-def _refuse_roles(people: list[Person], roles: dict[str, Group]) -> None:
+def _refuse_roles(people: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
     """Refuse the rows that give more than the person who asked for the run may give."""
-    asker = asked_by()
     why_not = {name: _why_not_give(role, asker) for name, role in roles.items()}
     for person in people:
         if person.why_not:
@@ -134,8 +136,8 @@ def _refuse_roles(people: list[Person], roles: dict[str, Group]) -> None:
 
 
 def _why_not_give(role: Group, asker: AbstractUser | None) -> str:
-    wanted = [f"{p.content_type.app_label}.{p.codename}" for p in role.permissions.all()]
-    return "" if asker and asker.has_perms(wanted) else f"The role {role.name} may more than who asked for this run."
+    wanted = names_of(role.permissions.all())
+    return "" if may_give(asker, wanted) else f"The role {role.name} may more than who asked for this run."
 
 
 def _existing(people: list[Person]) -> set[str]:
@@ -163,7 +165,7 @@ def _existing(people: list[Person]) -> set[str]:
     return found
 
 
-def _create(new: list[Person], roles: dict[str, Group]) -> None:
+def _create(new: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
     """Make these users, all or none."""
     with transaction.atomic():
         done = 0
@@ -171,12 +173,12 @@ def _create(new: list[Person], roles: dict[str, Group]) -> None:
             set_progress(0, len(new), noun="users", note="making them")
         for part in _parts(new):
             check_cancelled()  # the transaction takes back what was written of the parts before
-            _write(part, roles)
+            _write(part, roles, asker)
             done += len(part)
             set_progress(done, len(new), noun="users", note="making them")
 
 
-def _write(part: list[Person], roles: dict[str, Group]) -> None:
+def _write(part: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
     model = get_user_model()
     users = [
         model(
@@ -193,6 +195,16 @@ def _write(part: list[Person], roles: dict[str, Group]) -> None:
     membership = model.groups.through
     given = [(user, roles[name]) for user, person in zip(users, part, strict=True) for name in person.roles]
     membership.objects.bulk_create([membership(user=user, group=role) for user, role in given], batch_size=_AT_ONCE)
+    if asker is not None:  # else nobody has given anything
+        record_many_rights(
+            Actor.person(asker, via="admin"), [(user, _rights(p)) for user, p in zip(users, part, strict=True)]
+        )
+
+
+def _rights(person: Person) -> dict[str, str]:
+    """What the trail tells of a user that was made from a row."""
+    made = {"staff": "yes" if person.is_staff else "no", "roles": ", ".join(sorted(person.roles)) or "none"}
+    return {**NO_RIGHTS, **made}
 
 
 def _outcome(person: Person, existing: set[str], *, done: bool) -> str:

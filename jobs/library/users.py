@@ -12,7 +12,7 @@ from .sessions import end_sessions
 @job(
     title="Sign out everywhere",
     group="Users",
-    permission="auth.change_user",
+    permission="jobs.sign_out_users",
     danger="caution",
     idempotent=True,
 )

@@ -115,6 +115,8 @@ class Run(models.Model):
             ("run_any_task", "Can run registered tasks that declare no job"),
             ("reread_facts", "Can see facts that were set aside and have them read again"),
             ("discard_facts", "Can discard facts that were set aside"),
+            ("sign_out_users", "Can sign users out everywhere"),
+            ("deactivate_users", "Can deactivate dormant users"),
         ]
         default_permissions = ("view",)
         indexes = [
