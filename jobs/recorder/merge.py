@@ -150,7 +150,7 @@ def _open_again(run: Run, fact: Fact) -> None:
     if not _continues(fact):
         run.parent_id, run.root_id, run.group_id, run.origin = "", None, "", ""
         run.source, run.schedule_name, run.actor_id, run.actor_label = Source.CODE, "", None, ""
-    run.queue, run.priority, run.not_before, run.expires_at = "", None, None, None
+    run.queue, run.priority, run.delivery, run.not_before, run.expires_at = "", None, None, None, None
     run.arguments, run.summary, run.arguments_exact = _BLANK["arguments"], "", False
     run.task_name = fact.task or run.task_name
     run.state, run.provisional, run.state_note = State.QUEUED, False, ""

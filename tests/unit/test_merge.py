@@ -222,22 +222,11 @@ def test_a_state_that_somebody_else_sets_is_progress_of_what_is_open() -> None:
 
 def test_an_id_used_again_takes_all_that_its_newest_use_was_published_with() -> None:
     """In whatever order the facts of the two uses arrive."""
-    at_first: dict[str, Any] = {
-        "parent_id": "mother",
-        "root_id": "mother",
-        "group_id": "g1",
-        "origin": "1@a",
-        "queue": "q1",
-    }
-    again: dict[str, Any] = {
-        "parent_id": "aunt",
-        "root_id": "grandmother",
-        "group_id": "",
-        "origin": "2@b",
-        "queue": "q2",
-    }
+    names = ("parent_id", "root_id", "group_id", "origin", "queue")
+    at_first: dict[str, Any] = dict(zip(names, ("mother", "mother", "g1", "1@a", "q1"), strict=True))
+    again: dict[str, Any] = dict(zip(names, ("aunt", "grandmother", "", "2@b", "q2"), strict=True))
     told = [
-        published(1.0, "x", actor_id=7, actor_label="Ana", eta=5.0, expires=9.0, **at_first),
+        published(1.0, "x", actor_id=7, actor_label="Ana", eta=5.0, expires=9.0, priority=9, **at_first),
         ended("SUCCESS", None, at=2.0, task="x", published=1.0, **{**at_first, "origin": ""}),
         published(50.0, "y", arguments="[[2], {}]", **again),
         ended("SUCCESS", None, at=51.0, task="y", published=50.0, **{**again, "origin": ""}),
@@ -249,16 +238,16 @@ def test_an_id_used_again_takes_all_that_its_newest_use_was_published_with() -> 
         assert (run.task_name, run.arguments, run.summary, run.queue) == ("y", "[[2], {}]", "2", "q2"), order
         assert (run.parent_id, run.root_id, run.group_id, run.origin) == ("aunt", "grandmother", "", "2@b"), order
         assert (run.actor_id, run.actor_label, run.not_before, run.expires_at) == (None, "", None, None), order
+        assert (run.priority, run.delivery) == (None, None), order
 
 
 def test_what_replaces_a_task_stays_where_the_task_was() -> None:
     """`Task.replace()` publishes the same id; Celery names the run as its own parent."""
-    first = published(
-        1.0, "x", parent_id="mother", root_id="mother", group_id="g", source="schedule", schedule_name="n"
-    )
-    instead = published(2.0, "y", arguments="[[2], {}]", parent_id="t", root_id="mother", group_id="g", source="code")
-    for order in itertools.permutations([first, instead, ended("SUCCESS", None, at=3.0, task="y", published=2.0,
-                                                               parent_id="t", root_id="mother", group_id="g")]):  # fmt: skip
+    same: dict[str, Any] = {"root_id": "mother", "group_id": "g"}
+    first = published(1.0, "x", parent_id="mother", source="schedule", schedule_name="n", **same)
+    instead = published(2.0, "y", arguments="[[2], {}]", parent_id="t", source="code", **same)
+    end = ended("SUCCESS", None, at=3.0, task="y", published=2.0, parent_id="t", **same)
+    for order in itertools.permutations([first, instead, end]):
         run = new_observed_run(order[0])
         for fact in order:
             apply_fact(run, fact)
