@@ -23,6 +23,7 @@ from jobs.recorder.chores import LEASE
 from tests.chaos.failpoints import arm
 from tests.chaos.house import SKEW, House, answers
 from tests.e2e.processes import Daemon, wait_for
+from tests.integration.own_redis import unsaved
 
 Fault = Callable[[House, random.Random], None]
 FAULTS: dict[str, Fault] = {}
@@ -119,6 +120,17 @@ def redis_full(house: House, chance: random.Random) -> None:
         client.config_set("maxmemory", 1)
         time.sleep(5)
         client.config_set("maxmemory", 0)
+
+
+@fault("Redis cannot save")
+def redis_cannot_save(house: House, chance: random.Random) -> None:
+    what = "its disk is full for 8 s"
+    with (
+        house.diary.write("redis", what),
+        house.diary.write("full", what),
+        unsaved(house.client(), house.root),
+    ):
+        time.sleep(8)
 
 
 @fault("database away 3 s")

@@ -69,7 +69,8 @@ class Scale:
 
 
 def long_plan(seed: int, kind: str) -> list[Step]:
-    """The faults in an order of the seed; towards the end one clock is off, and at the end a backup comes back."""
+    """The faults in an order of the seed; halfway the disk of Redis is full, towards the end one clock is off, and at
+    the end a backup comes back."""
     chance = random.Random(seed)
     names = [name for name, times in {**OFTEN, **DATABASE[kind]}.items() for _ in range(times)]
     chance.shuffle(names)
@@ -83,6 +84,7 @@ def long_plan(seed: int, kind: str) -> list[Step]:
     steps[quiet:quiet] = [Step(65, "pool child kill -9")]
     if kind == "postgresql":
         steps.insert(len(steps) // 3, Step(5, "database away 60 s with 500 runs queued"))
+    steps.insert(len(steps) // 2, Step(5, "Redis cannot save"))
     middle = len(steps) * 3 // 4
     steps[middle:middle] = [Step(5, "backup")]
     return [*steps, Step(10, "database restored"), Step(10, "worker group kill -9")]
