@@ -54,8 +54,6 @@ _DEFAULTS: dict[str, Any] = {
 #: Without these nothing is recorded, or promised for nothing.
 _NEEDED: dict[str, Any] = {
     "CELERY_RESULT_EXTENDED": True,
-    # None, so that beat installs no clean-up that deletes history; the backend expires its Redis keys itself.
-    "CELERY_RESULT_EXPIRES": None,
     "CELERY_TASK_TRACK_STARTED": False,  # a second write per task, and a database outage would swallow the message
     "CELERY_TASK_REJECT_ON_WORKER_LOST": False,  # an endless crash loop otherwise
     "CELERY_BEAT_SCHEDULER": "jobs.schedules.scheduler:ConsoleScheduler",

@@ -37,8 +37,6 @@ from .progress import set_from_outside, tell_state
 
 logger = logging.getLogger(__name__)
 
-#: Redis keeps a result for a day; the history is in the database. Set here because CELERY_RESULT_EXPIRES is None.
-RESULT_EXPIRES = 86_400
 LOST_CHILD = "worker process died"
 SHUTDOWN = "shutdown"
 #: How many of the runs that a run published its stored result names.
@@ -50,8 +48,8 @@ _MAX_MESSAGE = 16_000
 #: By its name, because it imports models, and this module is imported where a Celery application is made.
 _STORED_RESULTS = "django_celery_results.backends.database:DatabaseBackend"
 _DONE = celery_states.SUCCESS
-#: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds.
-_Stored = tuple[Any, Any, int]
+#: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds; 0 or None for ever.
+_Stored = tuple[Any, Any, int | None]
 #: Celery marks the rest of a chain as failed; none of it was ever published.
 CHAIN_BROKEN = "not started: an earlier run of its chain failed"
 
@@ -60,7 +58,6 @@ class RecordingBackend(PatientBackend):
     """Named in settings as `jobs.pipeline.backend:RecordingBackend+redis://…`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        kwargs["expires"] = kwargs.get("expires") or RESULT_EXPIRES
         super().__init__(*args, **kwargs)
         self._failing = threading.local()
 
@@ -225,6 +222,12 @@ class RecordingBackend(PatientBackend):
             logger.warning("Result of %s: not in Redis, and the database did not answer (%s).", task_id, error)
             return meta
 
+    def cleanup(self) -> None:
+        """Nothing: `result_expires` is of Redis' keys. How long history is kept, the setting RETENTION says.
+
+        django-celery-results' own clean-up deletes every row that is older than `result_expires`, a day by default.
+        """
+
     def _save_group(self, group_id: str, result: Any) -> Any:
         super()._save_group(group_id, result)
         text = _text(result.as_tuple())
@@ -254,7 +257,7 @@ class RecordingBackend(PatientBackend):
         with self.client.pipeline(transaction=True) as pipe:
             if stored is not None:
                 key, value, expires = stored
-                pipe.set(key, value, ex=expires)
+                pipe.set(key, value, ex=expires or None)
                 pipe.publish(key, value)
             _queue(pipe, fact, live)
             if len(pipe):

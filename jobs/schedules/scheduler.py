@@ -114,6 +114,9 @@ class ConsoleScheduler(DatabaseScheduler):
         self._ticked_at = timezone.now()
         super().__init__(*args, **kwargs)
 
+    def install_default_entries(self, data: Any) -> None:
+        """None: Celery's daily clean-up of results has nothing to do here, see `RecordingBackend.cleanup`."""
+
     @property
     def producer(self) -> None:
         """None: Celery's own would connect to the broker at the first due entry, and this beat never publishes."""

@@ -88,15 +88,20 @@ def test_what_the_project_has_set_stays() -> None:
     assert settings["UNFOLD"]["SIDEBAR"]["show_all_applications"] is True
 
 
+def test_how_long_redis_keeps_results_is_the_projects_own() -> None:
+    own = {"CELERY_RESULT_EXPIRES": 60, "CELERY_RESULT_FAILURE_EXPIRES": 10}
+    assert {name: joined(**own)[name] for name in own} == own
+    assert not {*own} & joined().keys(), "Celery's own default: a day"
+
+
 def test_what_recording_needs_is_set_whatever_it_was() -> None:
     settings = joined(
         CELERY_RESULT_BACKEND="django-db",
         CELERY_TASK_TRACK_STARTED=True,
-        CELERY_RESULT_EXPIRES=60,
         CELERY_BEAT_SCHEDULER="x",
     )
     assert settings["CELERY_RESULT_BACKEND"] == f"jobs.pipeline.backend:RecordingBackend+{URL}"
-    assert settings["CELERY_TASK_TRACK_STARTED"] is False and settings["CELERY_RESULT_EXPIRES"] is None
+    assert settings["CELERY_TASK_TRACK_STARTED"] is False
     assert settings["CELERY_BEAT_SCHEDULER"] == "jobs.schedules.scheduler:ConsoleScheduler"
 
 

@@ -1,5 +1,7 @@
 """The Celery settings that the promises rest on; each has its reason in jobs/settings.py or opsconsole/settings.py."""
 
+from datetime import timedelta
+
 import pytest
 from celery import current_app
 
@@ -9,7 +11,7 @@ CONTRACT = {
     "accept_content": ["json"],
     "result_accept_content": ["json"],
     "result_extended": True,
-    "result_expires": None,
+    "result_expires": timedelta(days=1),
     "task_track_started": False,
     "task_acks_late": False,
     "task_reject_on_worker_lost": False,
