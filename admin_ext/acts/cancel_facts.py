@@ -137,4 +137,4 @@ def not_ended(run: Run, fleet: Fleet, now: datetime) -> str:
 
 def silent(run: Run, fleet: Fleet) -> bool:
     """Whether the worker that has the run is not heard, as far as is known."""
-    return fleet.known and not any(beacon.worker == run.worker for beacon in fleet.beacons)
+    return fleet.known and not fleet.having(run.worker, run.process)

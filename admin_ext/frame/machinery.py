@@ -9,12 +9,14 @@ from datetime import datetime
 from celery import current_app
 from django.conf import settings
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 
 from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import duration, plural
 from jobs.fleet.breaker import Away
+from jobs.fleet.conditions import shared_names
 from jobs.fleet.stream import Stream, read_stream
 from jobs.fleet.workers import Fleet, read_fleet
 from jobs.ledger.leases import Holding, holdings
@@ -73,6 +75,7 @@ class Machinery:
             redis_fills(self.stream) if not self.fleet.refuses else None,
             self._no_worker(),
             self._beat_gone(),
+            self._names_shared(),
             self._files_apart(),
             *unsafe(self.fleet),
             messages_set_aside(self.fleet),
@@ -154,6 +157,22 @@ class Machinery:
             consequence="Schedules do not fire; what you start by hand runs.",
             remedy=f"Start it with: celery -A {current_app.main} beat",
             key="beat",
+        )
+
+    def _names_shared(self) -> Trouble | None:
+        shared = shared_names(self.fleet.beacons)
+        if not shared:
+            return None
+        name, those = next(iter(shared.items()))
+        more = f" So do those of {plural(len(shared) - 1, 'other name')}." if len(shared) > 1 else ""
+        return Trouble(
+            tone="warn",
+            icon="group",
+            fact=f"{len(those):,} workers bear the name {name}.{more}",
+            consequence="A remote command to that name reaches each of them. Their runs are kept apart.",
+            remedy=f"Give each a name of its own: celery -A {current_app.main} worker -n <name>@%h",
+            key="names:shared",
+            ways=((reverse("admin:jobs_workers"), "Workers"),),
         )
 
     def _files_apart(self) -> Trouble | None:

@@ -30,7 +30,7 @@ from .read import Outside, read_outside, read_redis
 _EACH = sys.maxsize
 #: What only Redis can tell, by who is asked for it.
 _OF_FLEET = ("redis:full", "messages:aside", "hazard:")
-_OF_LIVE = ("workers:none", "files:apart", "queue:", "worker:")
+_OF_LIVE = ("workers:none", "names:shared", "files:apart", "queue:", "worker:")
 _OF_STREAM = ("recorder:behind", "set-aside")
 
 

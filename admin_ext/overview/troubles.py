@@ -229,7 +229,8 @@ def of_workers(workers: Sequence[Judged], now: datetime, *, each: int = EACH) ->
     for one in workers:
         if one.condition not in found:
             continue
-        name, chip = one.beacon.worker, WORKER[one.condition]
+        # Of several that bear one name each is a trouble of its own.
+        name, chip, which = one.beacon.worker, WORKER[one.condition], one.beacon.boot if one.others else ""
         if one.condition is Condition.GONE:
             fact = f"Worker {name} is gone."
             heard = f"It was last heard {ago(now - timedelta(seconds=one.age), now)}, and said no farewell."
@@ -242,9 +243,9 @@ def of_workers(workers: Sequence[Judged], now: datetime, *, each: int = EACH) ->
                 fact,
                 heard,
                 f"{said(one)}.",
-                key=f"worker:{one.condition}:{name}"[:255],
-                ways=((worker_href(name), "Open worker"),),
-                subject=f"worker:{name}",
+                key=f"worker:{one.condition}:{which and which + ':'}{name}"[:255],
+                ways=((worker_href(name, which), "Open worker"),),
+                subject=f"worker:{which and which + ':'}{name}",
             )
         )
     way = (f"{reverse('admin:jobs_workers')}?only={LOOK}", "Show them")

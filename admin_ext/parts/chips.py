@@ -89,6 +89,7 @@ WORKER: dict[str, Chip] = {
     "ready": Chip("ok", "check_circle", "Ready"),
     "quiet": Chip("idle", "bedtime", "Quiet"),
     "stopped": Chip("idle", "power_settings_new", "Stopped"),
+    "shared": Chip("warn", "group", "Name shared"),
     "skewed": Chip("warn", "difference", "Other release"),
 }
 

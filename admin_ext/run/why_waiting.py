@@ -221,11 +221,16 @@ def _worker_gone(run: Run, machinery: Machinery, now: datetime) -> Notice | None
     begun = run.claimed_at or run.started_at
     if not machinery.live or not run.worker or begun is None or (now - begun).total_seconds() < _JUST_BEGUN:
         return None
-    if any(beacon.worker == run.worker for beacon in machinery.fleet.beacons):
+    if machinery.fleet.having(run.worker, run.process):
         return None
     text = "The recorder declares it lost, or puts it back where it may run again, within a minute."
     if not machinery.alive(RECORDER):
         text = "No recorder is alive, which would declare it lost."
     return Notice(
-        "bad", "sensors_off", f"{run.worker}, which ran it, is gone.", text, worker_href(run.worker), "See it"
+        "bad",
+        "sensors_off",
+        f"{run.worker}, which ran it, is gone.",
+        text,
+        worker_href(run.worker, run.process),
+        "See it",
     )

@@ -61,7 +61,8 @@ class WorkerLine:
     """One worker of the list.
 
     Attributes:
-        key: its condition, or "skewed"; "" where it is unknown.
+        process: which one it is, where others bear its name; "" else.
+        key: its condition, "shared" or "skewed"; "" where it is unknown.
         release_differs: it is of another release than these pages.
         more: what it runs besides `first`.
         said: what it says instead of what it runs: lost runs, why it is wedged.
@@ -70,6 +71,7 @@ class WorkerLine:
 
     name: str
     href: str
+    process: str
     key: str
     chip: Chip
     tone: str
@@ -90,9 +92,18 @@ class WorkerLine:
     heard: str
 
 
-def worker_href(name: str) -> str:
-    """The address of a worker's page: the name is a parameter, because it may hold anything."""
-    return f"{_page(get_script_prefix())}?{urlencode({'name': name})}"
+def worker_href(name: str, process: str = "") -> str:
+    """The address of a worker's page: the name is a parameter, because it may hold anything.
+
+    Args:
+        process: its id, where the name alone may mean several.
+    """
+    return f"{_page(get_script_prefix())}?{urlencode({'name': name, **({'process': process} if process else {})})}"
+
+
+def process_words(beacon: Beacon) -> str:
+    """Which process it is, of several that bear one name: `process 4121 on web-1`."""
+    return f"process {beacon.pid} on {beacon.host or 'an unknown host'}"
 
 
 @cache
@@ -113,9 +124,11 @@ def differs(beacon: Beacon) -> bool:
 
 
 def chip_of(judged: Judged) -> tuple[str, Chip]:
-    """Its state's key and chip: another release is told where nothing worse is."""
+    """Its state's key and chip: a shared name and another release are told where nothing worse is."""
     calm = judged.condition in (Condition.READY, Condition.BUSY, Condition.QUIET)
-    key = "skewed" if calm and differs(judged.beacon) else str(judged.condition)
+    key = str(judged.condition)
+    if calm and (judged.shared or differs(judged.beacon)):
+        key = "shared" if judged.shared else "skewed"
     return key, WORKER[key]
 
 
@@ -173,7 +186,8 @@ def worker_line(judged: Judged, usual: Mapping[str, Usual], *, live: bool = True
     alive = judged.alive or not live
     return WorkerLine(
         name=beacon.worker,
-        href=worker_href(beacon.worker),
+        href=worker_href(beacon.worker, beacon.boot if judged.others else ""),
+        process=process_words(beacon) if judged.others else "",
         key=key,
         chip=chip,
         tone=chip.tone if chip.is_trouble else "",

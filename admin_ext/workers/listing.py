@@ -23,7 +23,17 @@ from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, plural
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
-from jobs.fleet.conditions import Condition, Judged, judge, judge_gone, read_gone, read_waiting, releases
+from jobs.fleet.conditions import (
+    Condition,
+    Judged,
+    judge,
+    judge_gone,
+    not_followed,
+    read_gone,
+    read_waiting,
+    releases,
+    with_others,
+)
 from jobs.ledger.durations import usual
 
 from .lines import TROUBLED, WorkerLine, differs, worker_line
@@ -70,8 +80,7 @@ def read_workers(request: HttpRequest) -> tuple[tuple[Judged, ...], float | None
     def read(client: Redis) -> tuple[Judged, ...]:
         gone, reading = read_gone(client), read_waiting(client, beacons)
         alive = [judge(beacon, fleet.read_at, reading) for beacon in beacons]
-        names = {beacon.worker for beacon in beacons}
-        return (*alive, *(judge_gone(one, fleet.read_at) for one in gone if one.worker not in names))
+        return with_others([*alive, *(judge_gone(one, fleet.read_at) for one in not_followed(gone, beacons))])
 
     judged = ask(read) if fleet.known and not fleet.refuses else None
     if judged is None:
@@ -139,7 +148,7 @@ def _matches(judged: Judged, text: str) -> bool:
 
 
 def _needs_a_look(judged: Judged) -> bool:
-    return judged.condition in TROUBLED or (judged.alive and differs(judged.beacon))
+    return judged.condition in TROUBLED or judged.shared or (judged.alive and differs(judged.beacon))
 
 
 def _place(judged: Judged) -> tuple[int, str]:

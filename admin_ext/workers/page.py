@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from celery import current_app
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -26,7 +27,20 @@ from jobs.ledger.durations import usual
 from jobs.ledger.readable import Withheld, readable
 from jobs.models import Run
 
-from .lines import PAGE, Execution, WorkerLine, chip_of, executions, heard_words, left_by, memory_of, said, worker_line
+from .lines import (
+    PAGE,
+    Execution,
+    WorkerLine,
+    chip_of,
+    executions,
+    heard_words,
+    left_by,
+    memory_of,
+    process_words,
+    said,
+    worker_href,
+    worker_line,
+)
 from .listing import read_words, read_workers
 from .pictures import MOST_CELLS, MemoryChart, busy_words, memory_chart
 from .verbs import VerbLink, ask_href, verb_links
@@ -63,6 +77,8 @@ class WorkerPage:
         facts: name and value of each.
         verbs: what can be done with it; `needs` is what the viewer lacks for all of them.
         add_queue: where one more queue is asked for; "" where it cannot be.
+        shared: another living process bears its name.
+        others: words and address of the other processes under its name; `others_words` leads to them.
     """
 
     name: str
@@ -91,16 +107,23 @@ class WorkerPage:
     needs: str
     add_queue: str
     live_url: str
+    shared: bool
+    others: tuple[tuple[str, str], ...]
+    others_words: str
 
 
-def find_worker(request: HttpRequest, name: str) -> tuple[Judged, float | None, bool]:
+def find_worker(request: HttpRequest, name: str, process: str = "") -> tuple[Judged, float | None, bool]:
     """The worker of this name, when it was read, and whether that is now.
+
+    Args:
+        process: which one of several that bear the name; where that is not known any more, the first is meant.
 
     Raises:
         Http404: nobody of this name was heard within the last hours.
     """
     judged, at, live = read_workers(request)
-    one = next((one for one in judged if one.beacon.worker == name), None)
+    those = [one for one in judged if one.beacon.worker == name]
+    one = next((one for one in those if one.beacon.boot == process), those[0] if those else None)
     if one is None:
         raise Http404("No worker of this name has been heard in the last hours.")
     return one, at, live
@@ -113,8 +136,10 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         Http404: nobody of this name was heard within the last hours.
     """
     name = request.GET.get("name", "")[:LONGEST_NAME]
-    one, at, live = find_worker(request, name)
+    process = request.GET.get("process", "")[:64]
+    one, at, live = find_worker(request, name, process)
     beacon = one.beacon
+    which = {"process": beacon.boot} if one.others else {}
     known = usual({task for task, _ in beacon.tasks.values()}) if beacon.tasks else {}
     running = executions(one, known)
     runs = _runs([execution.task_id for execution in running[:SHOWN]], withheld_from(request))
@@ -144,7 +169,9 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         memory=memory,
         memory_words=_memory_words(one),
         memory_read=memory_read,
-        ranges=tuple(Pill(words, link(name=name, range=each), each == asked) for each, words in RANGES.items()),
+        ranges=tuple(
+            Pill(words, link(name=name, range=each, **which), each == asked) for each, words in RANGES.items()
+        ),
         range=asked,
         queues=tuple(
             (queue, queue_href(queue), ask_href(name, "stop", queue) if stops else "") for queue in beacon.queues
@@ -153,8 +180,25 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         verbs=verbs,
         needs=needs,
         add_queue=ask_href(name, "start") if stops else "",
-        live_url=reverse("admin:jobs_worker_live") + link(name=name, range=asked),
+        live_url=reverse("admin:jobs_worker_live") + link(name=name, range=asked, **which),
+        shared=one.shared,
+        others=tuple((process_words(other), worker_href(name, other.boot)) for other in one.others),
+        others_words=_others_words(one),
     )
+
+
+def _others_words(one: Judged) -> str:
+    """What it means that others bear its name, up to their names."""
+    if not one.others:
+        return ""
+    here = f"This is {process_words(one.beacon)}."
+    if one.shared:
+        return (
+            f"{here} Remote commands to this name reach every process that bears it. "
+            f"Start each with a name of its own: celery -A {current_app.main} worker -n <name>@%h. "
+            "The name is shared with"
+        )
+    return f"{here} The name was also borne by"
 
 
 def _memory_chart(one: Judged, asked: str, at: float | None, *, live: bool) -> tuple[MemoryChart | None, str]:
@@ -168,6 +212,8 @@ def _memory_chart(one: Judged, asked: str, at: float | None, *, live: bool) -> t
         points = (*[None] * (TREND_POINTS - len(trend)), *trend)
         return memory_chart(points, beacon.at, "1 h"), "" if live or at is None else last_read(at)
     now = beacon.at + one.age
+    if one.shared:
+        return None, "Those that share a name write over each other's day"
     day = ask(lambda client: read_day(client, beacon.worker, now)) if live else None
     if day is None:
         before = _days.last(beacon.worker)

@@ -20,7 +20,7 @@ from admin_ext.parts.words import plural
 from jobs.errors import JobsError, NotPermitted
 from jobs.fleet.beacon import Beacon
 from jobs.fleet.commands import Answers
-from jobs.fleet.conditions import Condition, Judged
+from jobs.fleet.conditions import Condition, Judged, shared_names
 from jobs.fleet.queues import configured
 from jobs.ledger.verbs import GROW_POOL, SHRINK_POOL, SHUT_DOWN, START_CONSUMING, STOP_CONSUMING, Verb
 from jobs.ledger.worker_verbs import (
@@ -33,7 +33,7 @@ from jobs.ledger.worker_verbs import (
     stop_consuming,
 )
 
-from .lines import worker_href
+from .lines import process_words, worker_href
 
 LONGEST_NAME = 500
 ASK = "admin:jobs_worker_ask"
@@ -210,11 +210,20 @@ class AskWorker(AskView):
             "queue": queue,
             "choices": [queue] if asked.verb is STOP_CONSUMING and queue else self._choices(asked, worker, free),
             "others": plural(len(others), "other worker") if asked.verb is STOP_CONSUMING and others else "",
-            "facts": _facts(asked, worker, queue, len(others)),
+            "facts": [*self._obeys(), *_facts(asked, worker, queue, len(others))],
             "most_slots": MOST_SLOTS if asked.verb is GROW_POOL else max(worker.concurrency - 1, 0),
             "back": href,
         }
         return {**super().get_context_data(**context | kwargs), "title": f"{asked.title} {self.name}"}
+
+    def _obeys(self) -> list[Consequence]:
+        """Who else does what is asked of this worker: a command goes to a name."""
+        those = shared_names(read_machinery(self.request).fleet.beacons).get(self.name, ())
+        if not those:
+            return []
+        which = ", ".join(process_words(one) for one in those)
+        both = "Both" if len(those) == 2 else f"All {len(those):,}"
+        return [Consequence("group", f"{both} processes of this name will obey: {which}.", "bad")]
 
     def _choices(self, asked: Ask, worker: Beacon, free: list[str]) -> list[str]:
         return list(worker.queues) if asked.verb is STOP_CONSUMING else free

@@ -1,12 +1,17 @@
 """The beacon: what each worker tells of itself in Redis every two seconds (`jobs.fleet.beat`), and how others read it.
 
 What a worker said last is kept for some hours beyond its end.
+
+A node name is chosen by people, and two workers may bear the same: what is told, claimed and judged is of a process, by
+an id of its own that each start of a worker makes.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import uuid
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -24,6 +29,8 @@ BEACON_EXPIRES = 8
 #: Seconds for which a vanished worker's last words are kept, and those of one that was stopped.
 LAST_KEPT, STOPPED_KEPT = 6 * 3600, 3600
 
+#: Where the pool's processes find the id of the worker process that they belong to.
+_PROCESS = "OPSCONSOLE_WORKER_PROCESS"
 #: So many workers are read.
 MOST_WORKERS = 10_000
 
@@ -42,7 +49,7 @@ class Beacon:
 
     Attributes:
         worker: Celery's node name.
-        boot: identifies this start of the worker; a restarted one has another.
+        boot: the id of this process: each start of a worker has another, and no two have the same.
         beat: counts up from 1 with each write of this boot.
         at: epoch seconds of the beat, on Redis' clock.
         running: the executions in progress, `{task_id: n}`; n is None for a run without the console's header.
@@ -128,7 +135,7 @@ class Heard:
 
     Attributes:
         at: the present moment on Redis' clock, epoch seconds.
-        unreadable: the names of workers whose beacon burns and cannot be read: nobody knows what they do.
+        unreadable: how the index names workers whose beacon burns and cannot be read: nobody knows what they do.
         whole: False where even the list of them cannot be read.
     """
 
@@ -137,9 +144,11 @@ class Heard:
     unreadable: frozenset[str] = frozenset()
     whole: bool = True
 
-    def knows(self, worker: str) -> bool:
-        """Whether what is not heard of this worker means that it is gone."""
-        return self.whole and worker not in self.unreadable
+    def knows(self, worker: str, process: str) -> bool:
+        """Whether a process that is not heard is gone; its id is "" where only the worker's name is known."""
+        if not process and any(entry.endswith(f":{worker}") for entry in self.unreadable):
+            return False
+        return self.whole and not {worker, entry_of(worker, process)} & self.unreadable
 
 
 @cache
@@ -151,12 +160,29 @@ def machine_mark() -> str:
         return gethostname()
 
 
-def beacon_key(worker: str) -> str:
-    return f"{PREFIX}beacon:{worker}"
+def begin_process() -> str:
+    """A new id for this process, which runs a worker; its pool's processes find it by `this_process`."""
+    os.environ[_PROCESS] = boot = uuid.uuid4().hex
+    return boot
 
 
-def last_key(worker: str) -> str:
-    return f"{PREFIX}last:{worker}"
+def this_process() -> str:
+    """The id of the worker process that this one is or belongs to; "" outside of workers."""
+    boot = os.environ.get(_PROCESS, "")
+    return boot if re.fullmatch("[0-9a-f]{32}", boot) else ""
+
+
+def entry_of(worker: str, boot: str) -> str:
+    """How the index names a process; workers of an older release name themselves there by their node names alone."""
+    return f"{boot}:{worker}" if boot else worker
+
+
+def beacon_key(worker: str, boot: str = "") -> str:
+    return f"{PREFIX}beacon:{entry_of(worker, boot)}"
+
+
+def last_key(worker: str, boot: str = "") -> str:
+    return f"{PREFIX}last:{entry_of(worker, boot)}"
 
 
 # The index, and each beacon whose key holds a text that is not too long; else in its place what it is.

@@ -11,7 +11,6 @@ import logging
 import os
 import threading
 import time
-import uuid
 from socket import gethostname
 from typing import Any
 
@@ -27,6 +26,8 @@ from .beacon import (
     LAST_KEPT,
     STOPPED_KEPT,
     beacon_key,
+    begin_process,
+    entry_of,
     last_key,
     machine_mark,
     parsed,
@@ -42,6 +43,20 @@ logger = logging.getLogger(__name__)
 #: Of so many executions, those that run longest, the beacon tells what they are.
 MOST_NAMED = 50
 
+# A worker that is started again takes the place of those of its name that beat no more: what they said last is dropped.
+_FOLLOW = """
+local mine, name = ARGV[1], ARGV[2]
+for _, entry in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
+  local its = string.match(entry, '^%x+:(.*)$')
+  if entry ~= mine and (entry == name or (its == name and #entry == #name + 33)) then
+    if redis.call('EXISTS', ARGV[3] .. entry) == 0 then
+      redis.call('DEL', ARGV[4] .. entry)
+      redis.call('ZREM', KEYS[1], entry)
+    end
+  end
+end
+"""
+
 
 class BeaconStep(bootsteps.StartStopStep):
     """The worker component that keeps the beacon burning while the worker lives."""
@@ -56,6 +71,8 @@ class BeaconStep(bootsteps.StartStopStep):
         self._vitals = Vitals()
         self._stopping = False
         self._turned: float | None = None
+        # Before the pool forks: its processes claim in the name of this one.
+        self._boot = begin_process()
 
     def start(self, parent: Any) -> None:
         self._taken.listen()
@@ -86,8 +103,8 @@ class BeaconStep(bootsteps.StartStopStep):
 
     def _beat(self, parent: Any) -> None:
         client = connect(settings.REDIS_URL, timeout=BEAT_EVERY)
-        name, boot, beat, failing = parent.hostname, uuid.uuid4().hex, 0, False
-        told, day = "", Day(name, LAST_KEPT)
+        name, boot, beat, failing = parent.hostname, self._boot, 0, False
+        told, day, entry = "", Day(name, LAST_KEPT), entry_of(name, boot)
         while True:
             beat += 1
             try:
@@ -97,10 +114,12 @@ class BeaconStep(bootsteps.StartStopStep):
                 at = seconds + micros / 1e6
                 told = json.dumps(self._describe(parent, boot, beat, at, clock), separators=(",", ":"))
                 pipe = client.pipeline(transaction=False)
-                pipe.set(beacon_key(name), told, ex=BEACON_EXPIRES)
-                pipe.set(last_key(name), told, ex=LAST_KEPT)
-                pipe.zadd(BEACONS_KEY, {name: at})
-                pipe.zremrangebyscore(BEACONS_KEY, "-inf", at - 86_400)
+                if beat == 1:
+                    pipe.eval(_FOLLOW, 1, BEACONS_KEY, entry, name, beacon_key(""), last_key(""))
+                pipe.set(beacon_key(name, boot), told, ex=BEACON_EXPIRES)
+                pipe.set(last_key(name, boot), told, ex=LAST_KEPT)
+                pipe.zadd(BEACONS_KEY, {entry: at})
+                pipe.zremrangebyscore(BEACONS_KEY, "-inf", at - LAST_KEPT)
                 whole = parsed(told)
                 day.note(pipe, at, whole.body, whole.at_once / max(whole.concurrency, 1))
                 pipe.execute()
@@ -114,10 +133,10 @@ class BeaconStep(bootsteps.StartStopStep):
         try:
             # An orderly stop leaves no beacon behind, so nobody waits for its expiry.
             pipe = client.pipeline(transaction=False)
-            pipe.delete(beacon_key(name))
+            pipe.delete(beacon_key(name, boot))
             if told:
                 last = {**json.loads(told), "running": {}, "started": {}, "tasks": {}, "holds": 0, "stopped": True}
-                pipe.set(last_key(name), json.dumps(last), ex=STOPPED_KEPT)
+                pipe.set(last_key(name, boot), json.dumps(last), ex=STOPPED_KEPT)
                 pipe.expire(day_key(name), STOPPED_KEPT)
             pipe.execute()
         except RedisError:

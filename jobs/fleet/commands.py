@@ -115,10 +115,14 @@ def _wait(expected: set[str], shows: Callable[[Beacon | None], bool]) -> set[str
     shown: set[str] = set()
     while expected - shown and time.monotonic() < until:
         try:
-            beacons = {beacon.worker: beacon for beacon in read_beacons(client).beacons}
+            beacons = read_beacons(client).beacons
         except RedisError:
             break
-        shown |= {name for name in expected if shows(beacons.get(name))}
+        for name in expected:
+            # All that bear the name obey.
+            those: list[Beacon | None] = [beacon for beacon in beacons if beacon.worker == name]
+            if all(shows(one) for one in those or [None]):
+                shown.add(name)
         if expected - shown:
             time.sleep(0.2)
     return shown

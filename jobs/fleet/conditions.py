@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -44,6 +44,8 @@ class Judged:
         age: seconds since its last beat.
         why: what makes it wedged, as a sentence's end; "" else.
         waits_in: the queue that it leaves waiting; "" else.
+        others: other processes that are known under its name, living or gone.
+        shared: it and another living process bear one name.
     """
 
     beacon: Beacon
@@ -51,6 +53,8 @@ class Judged:
     age: float
     why: str = ""
     waits_in: str = ""
+    others: tuple[Beacon, ...] = ()
+    shared: bool = False
 
     @property
     def alive(self) -> bool:
@@ -104,6 +108,67 @@ def told_gone(answer: Any) -> tuple[Beacon, ...]:
 
 def _last_key(name: bytes) -> str:
     return last_key(name.decode(errors="replace"))
+
+
+def not_followed(gone: Iterable[Beacon], beacons: Iterable[Beacon]) -> tuple[Beacon, ...]:
+    """Of those that are gone the ones whose place nobody has taken: no living worker of their name began after them."""
+    living: dict[str, list[Beacon]] = {}
+    for beacon in beacons:
+        living.setdefault(beacon.worker, []).append(beacon)
+    return tuple(
+        one
+        for one in gone
+        if not any(
+            other.boot == one.boot or _began(other) > one.at - BEAT_EVERY for other in living.get(one.worker, ())
+        )
+    )
+
+
+def _took_over(beacon: Beacon, gone: Beacon) -> bool:
+    return _began(beacon) > gone.at - BEAT_EVERY
+
+
+def with_others(judged: Sequence[Judged]) -> tuple[Judged, ...]:
+    """The same, each knowing which others bear its name."""
+    shared = shared_names(one.beacon for one in judged if one.alive)
+    by_name: dict[str, list[Beacon]] = {}
+    for one in judged:
+        by_name.setdefault(one.beacon.worker, []).append(one.beacon)
+    return tuple(
+        replace(
+            one,
+            others=tuple(other for other in those if other.boot != one.beacon.boot),
+            shared=one.alive and one.beacon.worker in shared,
+        )
+        if len(those := by_name[one.beacon.worker]) > 1
+        else one
+        for one in judged
+    )
+
+
+def shared_names(beacons: Iterable[Beacon]) -> Mapping[str, tuple[Beacon, ...]]:
+    """The node names that several processes bear at once, with those.
+
+    One that was killed and started again is none of them: its beacon burns on for some seconds, and does not beat.
+    """
+    by_name: dict[str, list[Beacon]] = {}
+    for beacon in beacons:
+        by_name.setdefault(beacon.worker, []).append(beacon)
+    return {name: tuple(those) for name, those in by_name.items() if len(those) > 1 and _side_by_side(those)}
+
+
+def _side_by_side(those: Sequence[Beacon]) -> bool:
+    """Whether any two of them have beaten for a while beside each other."""
+    return any(
+        min(one.at, other.at) - max(_began(one), _began(other)) > 2 * BEAT_EVERY
+        for place, one in enumerate(those)
+        for other in those[place + 1 :]
+    )
+
+
+def _began(beacon: Beacon) -> float:
+    """When it was started, epoch seconds on Redis' clock."""
+    return beacon.at - (beacon.beat * BEAT_EVERY if beacon.up is None else beacon.up)
 
 
 def read_waiting(client: Redis, beacons: Iterable[Beacon]) -> Reading | None:

@@ -35,11 +35,13 @@ def known_executions(client: Redis, queues: Iterable[str]) -> dict[str, int]:
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An execution that a pool process has taken up: its number, its worker, and since when, in epoch seconds."""
+    """An execution that a pool process has taken up: its number, its worker by name and process, and since when, in
+    epoch seconds."""
 
     n: int
     worker: str
     at: float
+    process: str = ""
 
 
 def begun_executions(client: Redis) -> dict[str, Begun]:
@@ -53,7 +55,7 @@ def begun_executions(client: Redis) -> dict[str, Begun]:
         for task_id, (at, *_) in beacon.started.items():
             n = beacon.running.get(task_id)
             if n is not None and (task_id not in found or found[task_id].n <= n):
-                found[task_id] = Begun(n, beacon.worker, at)
+                found[task_id] = Begun(n, beacon.worker, at, beacon.boot)
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .beacon import Beacon
 from .broker import Redis, undecoded
-from .conditions import Judged, ask_gone, judge, judge_gone, told_gone
+from .conditions import Judged, ask_gone, judge, judge_gone, not_followed, told_gone, with_others
 from .entries import answers_of, read
 from .queues import Reading, ask_queues, configured
 from .samples import LATEST_KEY, MINUTES, Latest, Series, ask_series, latest_of
@@ -52,11 +52,10 @@ def read_glance(client: Redis, beacons: Sequence[Beacon], now: float, found: Seq
     reading = ask_queues(pipe, beacons, found)
     answers = answers_of(pipe)
     told = reading(answers[before:])
-    here = {beacon.worker for beacon in beacons}
-    gone = (judge_gone(one, now) for one in told_gone(answers[1]) if one.worker not in here)
+    gone = (judge_gone(one, now) for one in not_followed(told_gone(answers[1]), beacons))
     return Glance(
         reading=told,
         latest=read(LATEST_KEY, answers[0], latest_of, None),
-        workers=(*(judge(beacon, now, told) for beacon in beacons), *gone),
+        workers=with_others([*(judge(beacon, now, told) for beacon in beacons), *gone]),
         series=series(iter(answers[2:before])),
     )

@@ -26,18 +26,21 @@ def drop_when_it_comes(task_id: str) -> None:
     _control(task_id)
 
 
-def end_by_force(task_id: str, worker: str) -> bool:
+def end_by_force(task_id: str, worker: str, processes: int = 1) -> bool:
     """Let `worker` kill the pool process that runs the task; False where it says that it does not run it.
+
+    Args:
+        processes: so many bear that name, and each answers.
 
     Raises:
         NotTold: Redis is away, or the worker did not answer.
     """
     answers = _control(
-        task_id, terminate=True, signal="SIGKILL", destination=[worker], reply=True, timeout=PATIENCE, limit=1
+        task_id, terminate=True, signal="SIGKILL", destination=[worker], reply=True, timeout=PATIENCE, limit=processes
     )
     if not answers:
         raise NotTold(f"{worker} did not answer within {PATIENCE} s")
-    return task_id in str(answers[0])
+    return any(task_id in str(answer) for answer in answers)
 
 
 def _control(task_id: str, **options: Any) -> Any:

@@ -32,6 +32,10 @@ class Fleet:
     #: Messages that workers could not read.
     quarantined: Quarantined | None = None
 
+    def having(self, worker: str, process: str) -> tuple[Beacon, ...]:
+        """The processes of which a run that names these can be: one at most, where the claim tells the process."""
+        return tuple(one for one in self.beacons if (one.boot == process if process else one.worker == worker))
+
     @property
     def slots(self) -> int:
         return sum(beacon.concurrency for beacon in self.beacons)

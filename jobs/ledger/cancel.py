@@ -178,7 +178,8 @@ def end_by_force_now(run: Run, fleet: Fleet, *, actor: Actor, reason: str = "", 
         _note_refusal(FORCE_CANCEL, actor, subject, reason, refusal)
         raise
     try:
-        known = end_by_force(run.task_id, locked.worker)
+        processes = sum(beacon.worker == locked.worker for beacon in fleet.beacons)
+        known = end_by_force(run.task_id, locked.worker, processes)
     except NotTold as error:
         raise NotPassedOn(f"Run {run.short_id} was not ended: {error}. It stays marked as to be cancelled.") from None
     if not known:
@@ -195,7 +196,7 @@ def why_no_force(run: Run, fleet: Fleet) -> str:
     """Why this run cannot be ended by force; "" when it can."""
     if not fleet.known:
         return "Redis does not answer, so no worker can be told."
-    beacon = next((beacon for beacon in fleet.beacons if beacon.worker == run.worker), None)
+    beacon = next(iter(fleet.having(run.worker, run.process)), None)
     if beacon is None:
         return f"its worker {run.worker or 'is not known'} is not heard; if it is gone, the run will be found lost."
     if beacon.pool != "prefork":
@@ -241,7 +242,7 @@ def why_not_lost(run: Run, fleet: Fleet, now: datetime) -> str:
         return f"first cancel it, and give it {ANSWER_WITHIN.seconds} s to answer."
     if not fleet.known:
         return "Redis does not answer, so whether its worker lives is not known."
-    if any(run.task_id in beacon.running for beacon in fleet.beacons if beacon.worker == run.worker):
+    if any(run.task_id in beacon.running for beacon in fleet.having(run.worker, run.process)):
         return f"{run.worker} lives and says that it still has it."
     return ""
 

@@ -69,6 +69,7 @@ class Run(models.Model):
     attempts_before = models.PositiveIntegerField(default=0)
     #: Celery's own count of automatic retries in the next message.
     retries = models.PositiveIntegerField(default=0)
+    #: The id of the worker process that has it, a colon, and a nonce of the claim; see `process`.
     claimed_by = models.CharField(max_length=64, blank=True)
     claimed_at = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -182,6 +183,11 @@ class Run(models.Model):
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE
+
+    @property
+    def process(self) -> str:
+        """The id of the worker process that claimed it; "" where a worker of an older release did, or none has."""
+        return self.claimed_by.partition(":")[0] if ":" in self.claimed_by else ""
 
     @property
     def is_finished(self) -> bool:

@@ -61,6 +61,8 @@ class Fact:
     provisional: bool = False
     guaranteed: bool = False
     worker: str = ""
+    #: Of a start: the id of the worker's process (`jobs.fleet.beacon.Beacon.boot`).
+    process: str = ""
     queue: str = ""
     release: str = ""
     retries: Count = 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import time
-import uuid
 from typing import Any
 
 from celery import Task
@@ -19,6 +19,7 @@ from kombu.utils.encoding import safe_str
 
 from jobs.catalog.registry import find_job
 from jobs.catalog.secrecy import has_secrets, plain_texts
+from jobs.fleet.beacon import this_process
 from jobs.models import Run
 from jobs.states import CLAIMABLE, State
 
@@ -125,7 +126,8 @@ def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:
     Raises:
         Ignore: the run is gone, cancelled, finished, or another delivery of `n` was first.
     """
-    nonce = uuid.uuid4().hex
+    # The process, because its name may be another's as well; as long as the column is.
+    nonce = f"{this_process()}:{secrets.token_hex(15)}"
     deadline = time.monotonic() + CLAIM_PATIENCE
     pause = 0.1
     while True:

@@ -104,7 +104,7 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
         run.state_note = TERMINATED
     run.publish_after = None
     if state is State.RUNNING:
-        run.claimed_at = moment(fact.at)
+        run.claimed_at, run.claimed_by = moment(fact.at), f"{fact.process}:" if fact.process else ""
         return Merged()
     if state is State.RETRYING:
         run.retries = fact.retries + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import defaultdict
 from datetime import timedelta
 from functools import partial
 
@@ -82,7 +83,11 @@ class Reaper:
         return before or None
 
     def _judge(self, heard: Heard, told: _FactId, merged: _FactId) -> int:
-        beacons = {beacon.worker: beacon for beacon in heard.beacons}
+        # By process; by name for what a worker of an older release has claimed, which does not tell its process.
+        beacons: dict[str, list[Beacon]] = defaultdict(list)
+        for beacon in heard.beacons:
+            for which in {beacon.boot, f":{beacon.worker}"}:
+                beacons[which].append(beacon)
         now = database_now()
         # One that lies in the future was written by a clock that was ahead, and is of any age.
         old = Q(claimed_at__lt=now - timedelta(seconds=CLAIM_GRACE)) | Q(claimed_at__gt=now)
@@ -90,13 +95,14 @@ class Reaper:
         seen: dict[tuple[int, int], tuple[_FactId, set[tuple[str, int]]]] = {}
         lost: list[Run] = []
         for run in runs.order_by("claimed_at").only(
-            "pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed", "started_at", "claimed_at"
+            *("pk", "task_id", "task_name", "attempt", "worker", "queue", "guaranteed"),
+            *("started_at", "claimed_at", "claimed_by"),
         )[:BATCH]:
-            beacon = beacons.get(run.worker)
-            if _lists(beacon, run) if beacon is not None else not heard.knows(run.worker):
+            those = beacons.get(run.process or f":{run.worker}", [])
+            if any(_lists(one, run) for one in those) if those else not heard.knows(run.worker, run.process):
                 continue
             key = (run.pk, run.attempt)
-            sign = (beacon.boot, beacon.beat) if beacon else ("", int(time.monotonic() * 1000))
+            sign = (those[0].boot, those[0].beat) if those else ("", int(time.monotonic() * 1000))
             until, signs = self._unlisted.get(key, (told, set()))
             if sign not in signs and len(signs) < 2:
                 # As of the second beat: the main process stops to list what it kills a moment before it tells the end.

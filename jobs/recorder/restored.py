@@ -217,6 +217,7 @@ def _begun(run: Run, one: Begun) -> Fact:
         task=run.task_name,
         guaranteed=True,
         worker=one.worker,
+        process=one.process,
         started_at=one.at,
     )
 

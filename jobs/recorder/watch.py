@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import redis
 
-from jobs.fleet.beacon import read_beacons
+from jobs.fleet.beacon import Beacon, read_beacons
 from jobs.models import Run
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import State
@@ -33,7 +33,7 @@ class Watch:
         """
         heard = read_beacons(self._client)
         seen = {
-            task_id: _started(task_id, beacon.worker, began, retries, heard.at)
+            task_id: _started(task_id, beacon, began, retries, heard.at)
             for beacon in heard.beacons
             for task_id, (began, retries) in beacon.started.items()
             if beacon.running.get(task_id) is None
@@ -46,5 +46,7 @@ class Watch:
         return 0  # nothing waits to be done: the next beat is soon enough
 
 
-def _started(task_id: str, worker: str, began: float, retries: int, now: float) -> Fact:
-    return Fact(Kind.STARTED, task_id, now, worker=worker, started_at=began, retries=retries)
+def _started(task_id: str, beacon: Beacon, began: float, retries: int, now: float) -> Fact:
+    return Fact(
+        Kind.STARTED, task_id, now, worker=beacon.worker, process=beacon.boot, started_at=began, retries=retries
+    )

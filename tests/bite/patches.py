@@ -186,6 +186,12 @@ BITES = (
         (f"{START}::test_who_may_not_is_told_and_noted",),
     ),
     Bite(
+        "process",
+        "a run is with the process that claimed it, not with whoever bears its name",
+        (("jobs/recorder/reap.py", 'run.process or f":{run.worker}"', 'f":{run.worker}"'),),
+        ("tests/integration/test_one_name.py::test_what_the_other_lists_is_not_the_ones",),
+    ),
+    Bite(
         "reaper",
         "a run whose worker vanished is told as lost",
         (("jobs/recorder/reap.py", "        return self._judge(", "        return 0 and self._judge("),),

@@ -11,6 +11,7 @@ from jobs.catalog.registry import find_job
 from jobs.errors import JobsError
 from jobs.fleet.beacon import read_beacons
 from jobs.fleet.broker import RedisError, steady_client
+from jobs.fleet.conditions import shared_names
 from jobs.fleet.workers import refusal
 from jobs.ledger.audit import Actor
 from jobs.ledger.leases import holdings
@@ -38,7 +39,17 @@ class Command(BaseCommand):
             raise CommandError(f"The self-check could not use the database: {error}. Start with `make up`.") from None
         except JobsError as error:
             raise CommandError(f"The self-check could not start: {error}") from None
-        self.stdout.write(f"self-check run {run.short_id} succeeded in {seconds:.1f} s")
+        self.stdout.write(f"self-check run {run.short_id} succeeded in {seconds:.1f} s{_shared()}")
+
+
+def _shared() -> str:
+    """That workers share a name, with the remedy, as the rest of the proof; "" where none do."""
+    try:
+        shared = shared_names(read_beacons(steady_client()).beacons)
+    except RedisError:
+        return ""
+    told = "".join(f"; {len(those)} workers bear the name {name}" for name, those in shared.items())
+    return f"{told}: give each its own, celery -A {current_app.main} worker -n <name>@%h" if told else ""
 
 
 def _await_processes(deadline: float, timeout: float) -> None:
