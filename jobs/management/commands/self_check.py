@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
 from jobs.catalog.registry import find_job
+from jobs.catalog.routing import usual_queue
 from jobs.errors import JobsError
 from jobs.fleet.beacon import read_beacons
 from jobs.fleet.broker import RedisError, steady_client
@@ -71,9 +72,10 @@ def _missing() -> str:
         beacons = read_beacons(client).beacons
     except RedisError as error:
         return f"Redis does not answer ({error}); start it or correct REDIS_URL."
-    if not any(find_job(JOB).queue in beacon.queues for beacon in beacons):
+    queue = usual_queue(JOB)
+    if not any(queue in beacon.queues for beacon in beacons):
         return (
-            f"no worker listens on the queue {find_job(JOB).queue}; "
+            f"no worker listens on the queue {queue}; "
             f"see the lines of worker, or start one: celery -A {current_app.main} worker."
         )
     return ""
