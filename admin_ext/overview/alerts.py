@@ -20,6 +20,7 @@ from admin_ext.parts.words import ago, duration, plural
 from jobs.alerts.standing import Look, Standing
 from jobs.catalog.registry import job_title
 from jobs.fleet.glance import Glance
+from jobs.ledger.readable import readable_group, withheld_tasks
 from jobs.models import AlertChannel
 from jobs.schedules.problems import problems
 
@@ -48,8 +49,10 @@ def look() -> Look:
     if glance is not None:
         found += [_standing(one) for one in troubles.of_workers(glance.workers, now, each=_EACH)]
         found += [_standing(one) for one in troubles.of_queues(glance, each=_EACH)]
-    groups = troubles.of_groups(read.groups, now, may_retry=False)
-    for one, group in zip(groups, read.groups, strict=True):
+    # Who is told outside holds no permission: of a guarded job not even the kind of its error is said.
+    guarded = withheld_tasks(lambda permission: False)
+    groups = [readable_group(group, guarded) for group in read.groups]
+    for one, group in zip(troubles.of_groups(groups, now, may_retry=False), groups, strict=True):
         kind = group.error_type.rpartition(".")[2]
         found.append(_standing(replace(one, fact=f"{job_title(group.task_name)} fails{f': {kind}' if kind else ''}.")))
     found.sort(key=lambda one: one.tone != "bad")

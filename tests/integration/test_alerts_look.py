@@ -97,6 +97,12 @@ def test_a_group_of_failures_is_told_by_its_job_and_kind_and_not_by_its_message(
     assert look() == Look(), "what a person has resolved is over"
 
 
+def test_of_a_guarded_job_not_even_the_kind_is_told(redis: Redis) -> None:
+    group(1, task_name=under_test.tell_guarded.name)
+    (told,) = look().standing
+    assert told.fact == "Tell what is guarded fails." and "CardDeclined" not in repr(told)
+
+
 def test_more_groups_than_are_looked_at_solve_none(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("admin_ext.overview.read.MOST_OUTSIDE", 2)
     for number in range(3):
