@@ -12,7 +12,7 @@ from uuid import UUID
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from django.db.models import Model
-from pydantic import AwareDatetime, SecretStr
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
@@ -108,6 +108,8 @@ def describe(name: str, hint: Any, info: FieldInfo, *, guessed: bool = False) ->
     note = ""
     if kind is Kind.JSON:
         note = "Typed in as JSON." if plain is Any else f"Typed in as JSON; checked as {_shown(plain)}."
+        if _holds_file(plain):
+            note += " Its files are those that it was filled in with; no other can be chosen here."
     elif guessed and kind in (Kind.WHOLE_NUMBER, Kind.NUMBER):
         note = 'A number; anything else is typed in as JSON: a text as "text", a list as [1, 2].'
     return Parameter(
@@ -136,6 +138,15 @@ def _default(info: FieldInfo, kind: Kind) -> Any:
         except (ValueError, RecursionError):
             return None
     return default
+
+
+def _holds_file(hint: Any, within: frozenset[type] = frozenset()) -> bool:
+    """Whether a file stands in it, in a list, a mapping or a field of a model; for the words of the form alone."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        if hint in within:  # a model may hold itself
+            return False
+        return any(_holds_file(field.annotation, within | {hint}) for field in hint.model_fields.values())
+    return hint is File or any(_holds_file(part, within) for part in get_args(hint))
 
 
 def _plain(hint: Any) -> tuple[Any, bool]:

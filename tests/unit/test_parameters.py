@@ -14,12 +14,22 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import AfterValidator, AwareDatetime, Field, HttpUrl, Json, SecretStr, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    HttpUrl,
+    Json,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 from pydantic_core._pydantic_core import list_all_errors
 
 from jobs.catalog.fields import Kind
-from jobs.catalog.hints import SECRET_PREFIX
+from jobs.catalog.hints import SECRET_PREFIX, File
 from jobs.catalog.parameters import Call, Parameters
 from jobs.catalog.refusals import refusal
 from jobs.errors import ConfigurationError, InvalidArguments
@@ -414,3 +424,17 @@ def test_whatever_the_jobs_own_check_raises_is_a_refusal() -> None:
     with pytest.raises(InvalidArguments) as refused:
         Parameters(_bytes, check=boom).to_json({"raw": b""})
     assert "KeyError" in refused.value.fields[""]
+
+
+class Branch(BaseModel):
+    """A model that holds itself."""
+
+    twigs: list[Branch] = []
+    leaf: File | None = None
+
+
+def test_a_model_that_holds_itself_says_that_it_holds_files() -> None:
+    def function(tree: Branch, trees: dict[str, list[Branch]], plain: dict[str, int]) -> None: ...
+
+    notes = [field.note for field in Parameters(function).fields]
+    assert ["files" in note for note in notes] == [True, True, False]
