@@ -107,7 +107,7 @@ def test_what_was_ended_by_force_and_told(boss: Actor, others: list[Fact], answe
 def test_what_was_ended_by_force_while_its_worker_could_not_tell(boss: Actor, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis is away for the worker's main process when it has killed the child; the reaper finds the run."""
     run = running()
-    monkeypatch.setattr(cancel_module, "end_by_force", lambda task_id, worker: True)
+    monkeypatch.setattr(cancel_module, "end_by_force", lambda task_id, worker, processes: True)
     end_by_force_now(run, fleet(beacon()), actor=boss, confirmed="Add")
     run.refresh_from_db()
     assert (run.state, run.state_note) == (State.RUNNING, ENDING_NOTE)
