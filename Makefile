@@ -86,6 +86,11 @@ bench-queues bench-workers bench-live_cost: bench-%: .venv/.dev
 guarantee: .venv/.dev ## The state machine of the guarantee, deeper (GUARANTEE_EXAMPLES=1000)
 	@GUARANTEE_EXAMPLES=$(or $(GUARANTEE_EXAMPLES),1000) $(PYTEST) -q tests/integration/guarantee
 
+.PHONY: hostile
+hostile: .venv/.dev ## Every table full of hostile data, every address opened; all values, on SQLite and PostgreSQL
+	@HOSTILE=large $(PYTEST) -q -n 2 tests/integration/test_hostile_data.py
+	@HOSTILE=large .ci/with-postgres $(PYTEST) -q -n 2 tests/integration/test_hostile_data.py
+
 .PHONY: races
 races: .venv/.dev ## 500 double clicks, 500 races of two people for one retry, 500 for one schedule (RACES=500)
 	@RACES=$(or $(RACES),500) $(PYTEST) -q tests/e2e/test_races.py

@@ -18,6 +18,9 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
 #: Last, so that what they take the place of is registered already.
 _APPLICATIONS = ("django_celery_beat", "django_celery_results", "jobs.apps.JobsConfig", "admin_ext.apps.AdminExtConfig")
+_ENGINE = "django.template.backends.django.DjangoTemplates"
+#: Differs from it in what Django could not send at all.
+_SAFE_ENGINE = "admin_ext.engine.DjangoTemplates"
 _CONTEXT = "admin_ext.frame.machinery.machinery"
 #: What the recorder calls to learn what stands wrong: `jobs` knows no pages.
 _TROUBLES = "admin_ext.overview.alerts.look"
@@ -64,6 +67,9 @@ def _add_templates(settings: dict[str, Any]) -> None:
     if not engines:
         raise ImproperlyConfigured("TEMPLATES has no DjangoTemplates; the admin cannot do without.")
     for engine in engines:
+        if engine["BACKEND"] == _ENGINE:
+            engine["NAME"] = engine.get("NAME", "django")  # as that of the one it takes the place of
+            engine["BACKEND"] = _SAFE_ENGINE
         # After the project's own folders and before every application, so that the few of Unfold's templates that we
         # replace (docs/decisions/0006) are found first.
         engine["DIRS"] = [*engine.get("DIRS", ()), TEMPLATES]

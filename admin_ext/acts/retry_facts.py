@@ -112,10 +112,15 @@ def _alike(run: Run) -> list[Consequence]:
 def _keeps(run: Run) -> list[Consequence]:
     """What its message said besides, and says again; of headers the names alone, for a value may be a token."""
     kept, facts = run.delivery or {}, []
-    if names := kept.get("headers"):
+    if (names := kept.get("headers")) and isinstance(names, dict):
         text = f"Its message's own headers are sent again: {', '.join(map(str, names))}."
         facts.append(Consequence("local_shipping", text))
-    if limits := kept.get("limits"):
+    limits = kept.get("limits")
+    if (
+        isinstance(limits, list)
+        and len(limits) == 2
+        and all(one is None or type(one) in (int, float) for one in limits)
+    ):
         hard, soft = (f"{one:g} s" if one else "none" for one in limits)
         facts.append(Consequence("timer_off", f"Its time limits stay: {hard}, soft {soft}."))
     if (within := expires_within(run)) is not None:

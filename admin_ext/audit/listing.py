@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import PER_PAGE, NotAPosition, Position, link
-from admin_ext.parts.words import exact, plural, value
+from admin_ext.parts.words import exact, local_time, plural, value
 from jobs.ledger.audit_trail import audit_slice, staff_people
 from jobs.ledger.readable import Withheld, readable_events
 from jobs.ledger.redaction import redact_said
@@ -108,7 +108,7 @@ def _further(found: Slice[AuditEvent]) -> str:
 
 
 def _days(lines: Iterable[Sentence]) -> tuple[tuple[str, tuple[Act, ...]], ...]:
-    grouped = groupby(lines, lambda line: timezone.localdate(line.event.at))
+    grouped = groupby(lines, lambda line: local_time(line.event.at).date())
     return tuple((day_words(on), tuple(_act(line) for line in of)) for on, of in grouped)
 
 
@@ -134,7 +134,7 @@ def _act(line: Sentence) -> Act:
     ]
     return Act(
         sentence=line,
-        time=f"{timezone.localtime(event.at):%H:%M:%S}",
+        time=f"{local_time(event.at):%H:%M:%S}",
         exact=exact(event.at),
         facts=tuple((label, text) for label, text in facts if text),
         of_object=link(object=f"{event.object_type}:{event.object_id}"),

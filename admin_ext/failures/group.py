@@ -21,7 +21,7 @@ from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, why_withheld
 from admin_ext.parts.chips import FAILURE
 from admin_ext.parts.keyset import PER_PAGE, link
 from admin_ext.parts.rows import Row, rows
-from admin_ext.parts.words import ago, clock, plural
+from admin_ext.parts.words import ago, clock, local_time, plural
 from admin_ext.run.error import error_card
 from admin_ext.run.tabs import TabLink
 from jobs.failures.fingerprint import Basis
@@ -42,7 +42,7 @@ LIST = "admin:jobs_failuregroup_changelist"
 CHANGE = "admin:jobs_failuregroup_change"
 #: The height of the picture of seven days.
 HEIGHT = 72
-_BASIS = {
+_BASIS: dict[str, str] = {
     Basis.EXPLICIT: "Job and what the exception or the job itself says it is.",
     Basis.PLACE: "Job, exception and innermost frame of your own code, whatever the line.",
     Basis.TYPE: "Job and exception: this one strikes wherever a run happens to be.",
@@ -174,7 +174,7 @@ def _what(request: HttpRequest, page: GroupPage) -> dict[str, Any]:
         "notes": happened.notes,
         "longest_note": LONGEST_NOTE,
         "runbook": page.job.runbook if page.job else "",
-        "basis": _BASIS[Basis(page.group.basis)],
+        "basis": _BASIS.get(page.group.basis, ""),
         "columns": picture(page.pace.hours, HEIGHT),
         "columns_words": f"{plural(page.pace.week, 'failure')} in 7 days, at most {max(page.pace.hours):,} an hour",
         "most": max(page.pace.hours),
@@ -193,7 +193,7 @@ def _days(page: GroupPage) -> tuple[tuple[str, str], ...]:
     found = []
     for day in range(7):
         at = page.pace.week_since + (timezone.now() - page.pace.week_since) * (day / 7)
-        found.append((f"{100 * day / 7:.2f}", f"{timezone.localtime(at):%a}"))
+        found.append((f"{100 * day / 7:.2f}", f"{local_time(at):%a}"))
     return tuple(found)
 
 

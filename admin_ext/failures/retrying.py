@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from admin_ext.parts.access import person
 from admin_ext.parts.asking import Consequence
-from admin_ext.parts.words import ago, clock, plural
+from admin_ext.parts.words import ago, clock, local_time, plural
 from jobs.failures.verbs import subject_of
 from jobs.ledger.batches import Batch, retries_of, stop_rest
 from jobs.ledger.verbs import STOP_RETRY
@@ -102,7 +102,7 @@ def _listed(one: Batch, **more: str) -> str:
 
 def minute(moment: datetime, now: datetime) -> str:
     """`14:32` today; with its day otherwise."""
-    local = timezone.localtime(moment)
+    local = local_time(moment)
     return f"{local:%H:%M}" if local.date() == timezone.localtime(now).date() else clock(moment, now)
 
 

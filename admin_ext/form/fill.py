@@ -15,6 +15,7 @@ from jobs.catalog.parameters import Parameters
 from jobs.catalog.registry import Job, job_title
 from jobs.ledger.refill import Refill, refill, refill_from_run
 from jobs.models import Preset, Run, RunObject
+from jobs.pipeline.arguments import UnreadableArguments
 
 from .upload import FILLED
 from .values import Text, asked_for, page_text
@@ -88,7 +89,13 @@ def _from_run(request: HttpRequest, job: Job, parameters: Parameters, task_id: s
             refusal=f"Nothing was filled in: the arguments of run {run.short_id} could not be kept exactly when it was "
             "published. Type them in."
         )
-    found = filled(job, parameters, refill_from_run(run, parameters))
+    try:
+        found = filled(job, parameters, refill_from_run(run, parameters))
+    except UnreadableArguments:
+        return Fill(
+            refusal=f"Nothing was filled in: the arguments that are kept of run {run.short_id} cannot be read. "
+            "Type them in."
+        )
     return replace(found, run=run, names=_names_then(run, parameters))
 
 

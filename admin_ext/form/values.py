@@ -17,6 +17,7 @@ from django.utils import timezone
 from pydantic import TypeAdapter
 from pydantic import ValidationError as Refused
 
+from admin_ext.parts.words import local_time
 from jobs.catalog.fields import Kind, Parameter
 from jobs.catalog.refusals import quotes_wanted
 
@@ -77,7 +78,7 @@ def _day(moment: datetime) -> str:
 
 def moment_text(moment: datetime) -> str:
     """The moment as a browser's own field writes it; with its offset where local time does not say it exactly."""
-    local = timezone.localtime(moment) if timezone.is_aware(moment) else moment
+    local = local_time(moment) if timezone.is_aware(moment) else moment
     precision = (
         "minutes" if not (local.second or local.microsecond) else "milliseconds" if local.microsecond else "seconds"
     )

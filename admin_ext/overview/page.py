@@ -17,7 +17,7 @@ from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may, withheld_from
 from admin_ext.parts.rows import Row, rows
 from admin_ext.parts.trouble import Part, Trouble
-from admin_ext.parts.words import capped, clock, duration, plural
+from admin_ext.parts.words import capped, clock, duration, local_time, plural
 from admin_ext.schedules.access import readable_problem
 from jobs.catalog.registry import job_title
 from jobs.fleet.glance import Glance
@@ -261,7 +261,7 @@ def _coming(one: Planned, now: datetime) -> Coming:
     row, at = one.stored.row, one.moments[0]
     return Coming(
         at=at,
-        clock=f"{timezone.localtime(at):%H:%M}",
+        clock=f"{local_time(at):%H:%M}",
         name=row.name,
         job=job_title(row.task),
         href=reverse("admin:django_celery_beat_periodictask_change", args=[row.pk]),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+
+from jobs.text import in_zone
 
 #: Longest text of one value on a page, in characters.
 LONGEST_VALUE = 2000
@@ -14,9 +17,14 @@ LONGEST_VALUE = 2000
 ONE_LINE = 60
 
 
+def local_time(moment: datetime) -> datetime:
+    """The moment by the clocks of TIME_ZONE, whatever its year."""
+    return in_zone(moment, timezone.get_current_timezone())
+
+
 def duration(seconds: float | None) -> str:
     """`0.3 s`, `28 s`, `4 min 10 s`, `2 h 5 min`, `3 d 4 h`; "unknown" for None."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return "unknown"
     if seconds < 0.05:
         return "under 0.1 s"
@@ -39,7 +47,7 @@ def ago(moment: datetime | None, now: datetime | None = None) -> str:
     if abs(seconds) < 1:
         return "just now"
     if abs(seconds) >= 86_400:
-        return _day_and_clock(timezone.localtime(moment), timezone.localtime(now))
+        return _day_and_clock(local_time(moment), local_time(now))
     coarse = _coarse(abs(seconds))
     return f"{coarse} ago" if seconds > 0 else f"in {coarse}"
 
@@ -55,7 +63,7 @@ def clock(moment: datetime | None, now: datetime | None = None) -> str:
     """`14:32:04` today, `Mon 14:32` within six days, `5 Oct 14:32` this year, `5 Oct 2025` before."""
     if moment is None:
         return "unknown"
-    local, today = timezone.localtime(moment), timezone.localtime(now)
+    local, today = local_time(moment), local_time(now or timezone.now())
     return local.strftime("%H:%M:%S") if local.date() == today.date() else _day_and_clock(local, today)
 
 
@@ -71,7 +79,7 @@ def exact(moment: datetime | None) -> str:
     """The moment to the second with its zone: `Sat 22 Nov 2025, 16:50:02 UTC`."""
     if moment is None:
         return "unknown"
-    local = timezone.localtime(moment)
+    local = local_time(moment)
     return local.strftime(f"%a {local.day} %b %Y, %H:%M:%S %Z")
 
 

@@ -33,6 +33,7 @@ from jobs.ledger.summary import NOT_SHOWN
 from jobs.ledger.verbs import PURGE_QUEUE
 from jobs.ledger.waiting import waiting_by_queue
 from jobs.models import Run
+from jobs.text import safe_text
 
 from .lines import PAGE, UNKNOWN_COUNT, Count, QueueLine, rate_of
 from .listing import LATER_CAP, Known, line_of, read_known
@@ -229,7 +230,7 @@ def _arguments(one: Waiting) -> str:
     try:
         args, kwargs = without_secrets(one.arguments, job)
         parts = [_plain(value) for value in args] + [f"{key}={_plain(value)}" for key, value in kwargs.items()]
-        text = " ".join(", ".join(parts).replace("\x00", "").encode(errors="replace").decode().split())
+        text = " ".join(safe_text(", ".join(parts)).split())
     except (ValueError, TypeError, RecursionError):
         return "arguments that cannot be shown"
     cut = text if len(text) <= _LONGEST_ARGUMENTS else text[: _LONGEST_ARGUMENTS - 1] + "…"

@@ -11,12 +11,13 @@ from celery import states as celery_states
 from django.db.models import Case, F, TextField, Value, When
 from django.db.models.functions import Length
 from django_celery_results.models import GroupResult, TaskResult
-from kombu.utils import json as tagged_json
 
 from admin_ext.parts.chips import Chip
 from admin_ext.parts.words import duration, exact, file_size, plural
 from jobs.catalog.registry import job_title
 from jobs.ledger.redaction import hide_call, hide_in_text, redact_said
+from jobs.pipeline.arguments import read_shown
+from jobs.text import read_json
 
 from .listing import run_links, status_chip
 
@@ -98,7 +99,7 @@ def _arguments(result: Any) -> Text:
     kept = {}
     for words, text in (("positional", result.task_args_text), ("named", result.task_kwargs_text)):
         try:
-            value = tagged_json.loads(text) if text else None
+            value = read_shown(text) if text else None
         except ValueError:
             value = text
         if isinstance(value, str):
@@ -120,7 +121,7 @@ def _pretty(text: str, size: int | None, content_type: str) -> Text:
     if content_type != "application/json":
         return Text(note=f"It is kept as {content_type}, which this page does not read.")
     try:
-        return _shown(tagged_json.loads(text))
+        return _shown(read_shown(text))
     except ValueError:
         return Text(note="It is no whole JSON, so secrets in it could not be hidden: it is not shown.")
 
@@ -183,7 +184,7 @@ def group_page(pk: int) -> GroupPage | None:
 def _member_ids(text: str | None) -> list[str]:
     """The ids in a group as Celery writes it, `[[id, parent], [[[id, parent], children], …]]`; none where it is not."""
     try:
-        _, children = json.loads(text or "")
+        _, children = read_json(text or "")
         return [str(child[0][0]) for child in children]
     except (ValueError, TypeError, IndexError, KeyError):
         return []

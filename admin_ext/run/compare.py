@@ -16,7 +16,6 @@ from unfold.views import UnfoldModelAdminViewMixin
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, why_withheld, withheld_from
 from admin_ext.parts.addresses import run_address
 from admin_ext.parts.keyset import link
-from admin_ext.parts.sendable import sendable
 from admin_ext.parts.words import duration, value
 from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
@@ -104,8 +103,8 @@ def _words(measure: Measure, one: Any) -> str:
     if measure is Measure.SECONDS:
         return duration(one) if one is not None else "not known"
     if measure is Measure.VALUE:
-        return sendable(value(one))
-    return sendable(str(one)) if one else "not known"
+        return value(one)
+    return str(one) if one else "not known"
 
 
 class CompareView(UnfoldModelAdminViewMixin, TemplateView):

@@ -11,7 +11,6 @@ from django.utils import timezone
 
 from admin_ext.parts.chips import run_chip
 from admin_ext.parts.keyset import link
-from admin_ext.parts.sendable import sendable
 from admin_ext.parts.words import duration, exact, plural, value
 from jobs.ledger.based_on import BasedOn
 from jobs.ledger.durations import Usual
@@ -22,7 +21,7 @@ from jobs.states import Source, State
 
 from .technical import GUARANTEED, OBSERVED
 
-_SOURCES = {
+_SOURCES: dict[str, str] = {
     Source.CONSOLE: "started by hand in the console",
     Source.SCHEDULE: "a schedule",
     Source.RETRY: "a retry by hand",
@@ -147,7 +146,7 @@ def result_of(outcome: Outcome, run: Run) -> Result | None:
         return Result("It succeeded. What it returned is not kept.", is_sentence=True)
     if outcome.result is None:
         return Result("It succeeded and returned nothing.", is_sentence=True)
-    text = sendable(value(outcome.result))
+    text = value(outcome.result)
     return Result(text, is_sentence=isinstance(outcome.result, str) and len(text) <= 300 and "\n" not in text)
 
 
@@ -175,7 +174,7 @@ def facts(page: RunPage, usual: Usual | None, schedule_href: str = "") -> list[F
         *([FactRow("Waited", _waited(run))] if run.attempt <= 1 else []),
         FactRow("Usually", usual_words(usual)),
         FactRow("Release", run.release if run.release and run.release != "unknown" else "not known"),
-        FactRow("Source", _SOURCES.get(Source(run.source), run.source)),
+        FactRow("Source", _SOURCES.get(run.source, run.source)),
     ]
     if run.schedule_name or run.schedule_id:
         rows.append(FactRow("Schedule", run.schedule_name or f"number {run.schedule_id}", schedule_href))

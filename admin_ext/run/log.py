@@ -8,11 +8,9 @@ from datetime import UTC, datetime
 
 from django.contrib.admin.utils import quote
 from django.urls import reverse
-from django.utils import timezone
 
 from admin_ext.parts.keyset import link
-from admin_ext.parts.sendable import sendable
-from admin_ext.parts.words import plural
+from admin_ext.parts.words import local_time, plural
 from jobs.ledger.live import Live, LogLine
 from jobs.models import Run
 from jobs.states import State
@@ -154,10 +152,10 @@ def _tone(line: LogLine) -> str:
 
 def _line(line: LogLine, begins: int) -> Line:
     at = _moment(line.at)
-    local = timezone.localtime(at)
+    local = local_time(at)
     clock = f"{local:%H:%M:%S}.{local.microsecond // 100_000}"
     word = _WORDS.get(line.level, line.level)[:8]
-    return Line(at, clock, sendable(word), _tone(line), sendable(line.text), begins)
+    return Line(at, clock, word, _tone(line), line.text, begins)
 
 
 def _moment(seconds: float) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from admin_ext.parts.sendable import sendable
 from admin_ext.parts.words import duration
 from jobs.ledger.live import Progress
 from jobs.models import Run
@@ -42,7 +41,7 @@ def progress_card(run: Run, progress: Progress | None) -> ProgressCard | None:
     if progress is None:
         return None
     total, share, done = progress.total, progress.share, progress.done
-    noun, state = sendable(progress.noun), sendable(progress.state)
+    noun, state = progress.noun, progress.state
     # 99.6 % is not all of it.
     whole = None if share is None or done is None else 100 if done >= (total or 0) else min(int(share * 100), 99)
     words = "" if whole is None else f"{whole} %"
@@ -62,12 +61,12 @@ def progress_card(run: Run, progress: Progress | None) -> ProgressCard | None:
         percent_words=words,
         rate="" if progress.rate is None or percents else f"{_number(progress.rate)} {noun or 'items'}/s",
         left=left,
-        note=sendable(progress.note),
+        note=progress.note,
         tone="live" if run.is_active else "ok" if run.state == "succeeded" else "idle",
         at=_moment(progress.at),
         label=f"{headline}, {words}" if words else headline,
         state="" if done is None else state,
-        meta=sendable(progress.meta),
+        meta=progress.meta,
     )
 
 

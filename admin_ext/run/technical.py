@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from admin_ext.parts.sendable import sendable
 from admin_ext.parts.words import exact, plural
 from jobs.ledger.run_page import RunPage
 from jobs.ledger.shown_arguments import raw_arguments
@@ -69,4 +68,4 @@ def technical(page: RunPage) -> tuple[tuple[Details, ...], tuple[Details, ...]]:
 def arguments_text(page: RunPage) -> str:
     """`[args, kwargs]` as the ledger keeps them, without secrets; "" where they could not be kept, or are withheld."""
     shown = page.run.arguments_exact and not page.run.withheld
-    return sendable(raw_arguments(page.run, page.job)) if shown else ""
+    return raw_arguments(page.run, page.job) if shown else ""

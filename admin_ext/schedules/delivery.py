@@ -90,8 +90,15 @@ def initial_of(stored: Stored | None) -> dict[str, Any]:
     return {
         "queue": (row.queue or "") if row else "",
         "priority": str(min(row.priority, LAST_PRIORITY)) if row and row.priority is not None else "",
-        "expire_seconds": duration_text(timedelta(seconds=row.expire_seconds)) if row and row.expire_seconds else "",
+        "expire_seconds": _expiry(row.expire_seconds) if row and row.expire_seconds else "",
     }
+
+
+def _expiry(seconds: int) -> str:
+    try:
+        return duration_text(timedelta(seconds=seconds))
+    except OverflowError:  # a column holds more than Python can count
+        return f"{seconds} s"
 
 
 def delivery_words(stored: Stored) -> list[tuple[str, str]]:
@@ -100,5 +107,5 @@ def delivery_words(stored: Stored) -> list[tuple[str, str]]:
     return [
         *([("Queue", str(row.queue))] if row.queue else []),
         *([("Priority", str(min(row.priority, LAST_PRIORITY)))] if row.priority is not None else []),
-        *([("Expires after", duration_text(timedelta(seconds=row.expire_seconds)))] if row.expire_seconds else []),
+        *([("Expires after", _expiry(row.expire_seconds))] if row.expire_seconds else []),
     ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,6 +17,7 @@ from jobs.schedules.preview import Preview, preview
 from jobs.schedules.problems import job_of
 from jobs.schedules.spec import BrokenSchedule
 from jobs.schedules.stored import Stored
+from jobs.text import read_json
 
 from .access import Lacking
 from .delivery import delivery_words
@@ -98,6 +98,6 @@ def told_arguments(stored: Stored) -> list[tuple[str, str]]:
 
 def _without_secrets(text: str) -> str:
     try:
-        return value(redact(json.loads(text)))
-    except (ValueError, RecursionError):
+        return value(redact(read_json(text)))
+    except ValueError:
         return "cannot be read"

@@ -83,7 +83,7 @@ class WishForm(forms.Form):
         priority, moment = self._now("priority"), self._now("not_before")
         return (
             f"queue {self.queue}" if self.queue else "its queue cannot be told",
-            f"priority {PRIORITIES[priority]}" if priority else "normal priority",
+            f"priority {PRIORITIES.get(priority, priority)}" if priority else "normal priority",
             f"not before {clock(moment)}" if moment else "as soon as possible",
         )
 

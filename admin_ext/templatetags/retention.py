@@ -9,6 +9,7 @@ from django import template
 from django.conf import settings
 from django.utils import timezone
 
+from admin_ext.parts import words
 from jobs.catalog.registry import job_title
 from jobs.ledger.keeping import Keeping
 
@@ -45,6 +46,6 @@ def time_kept(kept: timedelta | None) -> str:
 
 def day(moment: datetime) -> str:
     """`12 March`, with its year where it is not this one."""
-    local = timezone.localtime(moment)
+    local = words.local_time(moment)
     this_year = timezone.localtime().year == local.year
     return f"{local.day} {local:%B}" + ("" if this_year else f" {local.year}")

@@ -9,14 +9,12 @@ from django import template
 from django.contrib.admin.utils import quote
 from django.utils import timezone
 
-from admin_ext.parts.sendable import sendable
 from admin_ext.run.tabs import Tab, tab_address
 from jobs.models import Run
 
 register = template.Library()
 
 register.filter("admin_quote", quote)
-register.filter("sendable", sendable)
 _NUMBER = re.compile(r"[-+]?\d[\d,.' ]*\s?(?:%|s|min|ms|h)?$", re.ASCII)
 
 

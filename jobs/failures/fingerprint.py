@@ -22,7 +22,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from jobs.ledger.frames import DIRECT_CAUSE, Frame, Raised, read_traceback
-from jobs.pipeline.facts import MAX_TRACEBACK, cut, keepable
+from jobs.pipeline.facts import MAX_TRACEBACK, cut
+from jobs.text import safe_text
 
 from .normal import comparable, normalise
 
@@ -94,7 +95,7 @@ def fingerprint(
 
 def _text(text: str, longest: int) -> str:
     """What a database takes."""
-    return str(keepable(text[: longest * 2]))[:longest].strip()
+    return safe_text(text[: longest * 2])[:longest].strip()
 
 
 def _places(chain: Sequence[Raised], kind: str) -> list[str] | None:

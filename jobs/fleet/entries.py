@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from jobs.text import safe_text
+
 from .broker import RedisError, RedisRefused
 
 #: An entry is told for so many seconds after it was last met.
@@ -76,7 +78,7 @@ _noted = _Noted()
 
 def note_unreadable(key: str, why: str) -> None:
     """Remember for TOLD_FOR seconds that the entry `key` cannot be read."""
-    _noted.add(_clean(key)[:_LONGEST_KEY], _clean(why)[:_LONGEST_WHY])
+    _noted.add(safe_text(key)[:_LONGEST_KEY], safe_text(why)[:_LONGEST_WHY])
 
 
 def unreadable_lately() -> list[Unreadable]:
@@ -159,7 +161,3 @@ def _why(error: Exception) -> str:
         place = ".".join(str(part) for part in first["loc"][:1])
         return f"{place}: {first['msg']}" if place else str(first["msg"])
     return "not readable as JSON" if isinstance(error, ValueError) else f"not of its form ({type(error).__name__})"
-
-
-def _clean(text: str) -> str:
-    return text.replace("\x00", "").encode(errors="replace").decode()

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from jobs.text import safe_text
+
 from .broker import Redis, undecoded
 from .headers import count, own_headers
 from .queues import lists_of, steps
@@ -191,7 +193,7 @@ def _text(value: Any) -> str:
     """At most 255 characters that a page and a database take."""
     if not isinstance(value, str):
         return ""
-    return value[:255].replace("\x00", "").encode(errors="replace").decode()
+    return safe_text(value[:255])
 
 
 def _moment(value: Any) -> float | None:

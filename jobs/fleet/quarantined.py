@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from jobs.text import safe_text
+
 from .breaker import ask
 from .broker import PREFIX, Redis, RedisError, RedisRefused, list_key, page_client, undecoded
 from .dead_letters import Moved
@@ -203,7 +205,7 @@ def _read(entry: bytes) -> SetAside:
 
 
 def _text(value: Any) -> str:
-    return value.encode(errors="replace").decode() if isinstance(value, str) else ""
+    return safe_text(value) if isinstance(value, str) else ""
 
 
 def _priority(text: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
 
 from jobs.models import AuditEvent
+from jobs.text import safe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,14 @@ def record(
     """Append one event; call it inside the transaction of the act, so that neither exists without the other."""
     return AuditEvent.objects.create(
         actor_id=actor.id,
-        actor_label=actor.label,
+        actor_label=safe_text(actor.label)[:255],
         via=actor.via,
         ip=actor.ip,
         verb=verb,
         object_type=subject.type,
-        object_id=subject.id,
-        object_label=subject.label[:255],
-        reason=reason,
+        object_id=safe_text(subject.id)[:255],
+        object_label=safe_text(subject.label)[:255],
+        reason=safe_text(reason),
         outcome=outcome,
         details=details or {},
     )

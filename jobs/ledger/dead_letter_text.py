@@ -10,7 +10,7 @@ from typing import Any
 from jobs.catalog.registry import find_job
 from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import MOST_TEXT, DeadLetter
-from jobs.pipeline.facts import keepable
+from jobs.text import safe_text
 
 from .readable import NOTHING, Withheld
 from .redaction import HIDDEN, hide_in_text, redact, redact_said
@@ -82,7 +82,7 @@ def _told(letter: DeadLetter) -> Told:
 
 
 def _beginning(text: str) -> str:
-    return str(keepable(text[:LONGEST_SHOWN]))
+    return safe_text(text[:LONGEST_SHOWN])
 
 
 def _values(text: str) -> Any:
@@ -120,7 +120,7 @@ def _arguments(text: str, task: str) -> Any:
 
 
 def _name(value: Any) -> str:
-    return str(keepable(value)) if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
+    return safe_text(value) if isinstance(value, str) and len(value) <= _LONGEST_NAME else ""
 
 
 def _found(name: str, text: str) -> str:

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from jobs.catalog.registry import job_title
 from jobs.models import Run
+from jobs.text import in_zone
 
 from .audit import Actor, Subject, record
 from .readable import withheld_tasks
@@ -133,7 +134,7 @@ def _cells(run: Run, zone: tzinfo) -> Sequence[Any]:
 
 
 def _moment(at: datetime | None, zone: tzinfo) -> str:
-    return at.astimezone(zone).isoformat() if at else ""
+    return in_zone(at, zone).isoformat() if at else ""
 
 
 def _text(text: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from jobs.fleet.breaker import ask
 from jobs.models import Run, RunLog
 from jobs.pipeline.told import Told, read_told
+from jobs.text import read_json
 
 from .redaction import hide_in_text
 
@@ -90,13 +90,30 @@ def live_of(run: Run) -> Live:
         return Live(True)
     if not run.is_active:
         log = RunLog.objects.filter(run_id=run.pk).first()
-        lines = json.loads(log.lines) if log else []
+        lines = _kept_lines(log.lines) if log else []
         return Live(True, progress_of(run.progress), _lines(lines), log.written if log else 0)
     told = ask(lambda client: read_told([run.task_id], client))
     if told is None:
         return Live(known=False, progress=progress_of(run.progress))
     one = told.get(run.task_id, Told())
     return Live(True, progress_of(one.progress or run.progress), _lines(one.lines), one.written)
+
+
+def _kept_lines(text: str) -> list[Any]:
+    """The lines of a log as the ledger keeps it, without those that are none."""
+    try:
+        found = read_json(text)
+    except ValueError:
+        return []
+    return [line for line in found if _is_line(line)] if isinstance(found, list) else []
+
+
+def _is_line(line: Any) -> bool:
+    """Whether it is `[epoch seconds, level, attempt, text]`."""
+    if not (isinstance(line, list) and len(line) == 4):
+        return False
+    at, level, attempt, text = line
+    return type(at) in (int, float) and type(attempt) is int and isinstance(level, str) and isinstance(text, str)
 
 
 def _lines(lines: Iterable[Any]) -> tuple[LogLine, ...]:

@@ -12,6 +12,7 @@ from jobs.errors import UnknownJob
 from jobs.fleet.dead_letters import DeadLetter
 from jobs.fleet.messages import read_message
 from jobs.fleet.quarantined import SetAside
+from jobs.text import safe_text
 
 from .dead_letter_text import is_withheld, told
 from .readable import NOTHING, Withheld
@@ -99,4 +100,4 @@ def _arguments(arguments: str, task: str) -> str:
         shown = json.dumps(without_secrets(arguments, job), ensure_ascii=False)
     except (ValueError, TypeError, AttributeError, RecursionError):
         return "cannot be shown"
-    return shown.replace("\x00", "").encode(errors="replace").decode()[:_LONGEST]
+    return safe_text(shown)[:_LONGEST]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.secrecy import HIDDEN, shown_secrecy, sounds_secret, without_passwords
+from jobs.text import DEEPER, MOST_LEVELS, read_json, safe_text, safe_value
 
 __all__ = ["HIDDEN", "hide", "hide_call", "hide_in_text", "redact", "redact_said"]
 
@@ -35,29 +35,37 @@ _SECRET = re.compile(
 )
 
 
-def redact(value: Any) -> Any:
-    """A copy of `value` without secrets, at any depth.
+def redact(value: Any, levels: int = MOST_LEVELS) -> Any:
+    """A copy of `value` without secrets, at any depth, and safe to be sent and walked (`jobs.text`).
 
     HIDDEN stands for each entry of a mapping whose key sounds like a secret and which holds something, and for each
     encrypted text; an address in a text loses its password.
     """
     if isinstance(value, str):
-        return HIDDEN if value.startswith(SECRET_PREFIX) else without_passwords(value)
+        return HIDDEN if value.startswith(SECRET_PREFIX) else without_passwords(safe_text(value))
+    if not isinstance(value, (dict, list, tuple)):
+        return safe_value(value)
+    if levels <= 0:
+        return DEEPER
     if isinstance(value, dict):
-        return {k: _hidden(v) if isinstance(k, str) and sounds_secret(k) else redact(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(redact(item) for item in value)
-    return value
+        return {
+            safe_value(name): _hidden(one) if isinstance(name, str) and sounds_secret(name) else redact(one, levels - 1)
+            for name, one in value.items()
+        }
+    return type(value)([redact(item, levels - 1) for item in value])
 
 
 def redact_said(value: Any) -> Any:
     """A copy of what a body returned or told: as `redact`, and each text in it as `hide_in_text`."""
-    shown = redact(value)
+    return _hidden_in_texts(redact(value))
+
+
+def _hidden_in_texts(shown: Any) -> Any:
     if isinstance(shown, str):
         return hide_in_text(shown)
     if isinstance(shown, dict):
-        return {name: redact_said(one) for name, one in shown.items()}
-    return [redact_said(one) for one in shown] if isinstance(shown, (list, tuple)) else shown
+        return {name: _hidden_in_texts(one) for name, one in shown.items()}
+    return [_hidden_in_texts(one) for one in shown] if isinstance(shown, (list, tuple)) else shown
 
 
 def hide_in_text(text: str) -> str:
@@ -96,4 +104,4 @@ def hide_call(task_name: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[s
 
 def hide(arguments: str, task_name: str) -> Any:
     """Arguments as they are kept, `[args, kwargs]` in JSON, as plain data fit for the audit trail."""
-    return list(hide_call(task_name, *json.loads(arguments)))
+    return list(hide_call(task_name, *read_json(arguments)))

@@ -12,6 +12,7 @@ from jobs.catalog.secrecy import sounds_secret
 from jobs.errors import InvalidArguments
 from jobs.models import Run
 from jobs.pipeline.arguments import decode
+from jobs.text import safe_value
 
 from .redaction import redact
 
@@ -36,7 +37,11 @@ class Refill:
 
 
 def refill_from_run(run: Run, parameters: Parameters) -> Refill:
-    """The form's values from a run's exact arguments; the run must have them (`arguments_exact`)."""
+    """The form's values from a run's exact arguments; the run must have them (`arguments_exact`).
+
+    Raises:
+        UnreadableArguments: they cannot be read.
+    """
     args, kwargs = decode(run.arguments)
     try:
         values = parameters.bind(args, {n: v for n, v in kwargs.items() if n in _names(parameters)})
@@ -51,12 +56,13 @@ def refill_from_run(run: Run, parameters: Parameters) -> Refill:
 def refill(values: Mapping[str, Any], parameters: Parameters) -> Refill:
     """The form's values from named ones."""
     fields = {f.name: f for f in parameters.fields}
-    secret = {name for name, value in values.items() if value is not None and redact({name: value}) != {name: value}}
+    given = {name: {name: value} for name, value in values.items()}
+    secret = {name for name, one in given.items() if one[name] is not None and redact(one) != safe_value(one)}
     secret |= {name for name, one in fields.items() if one.kind is Kind.SECRET or sounds_secret(name)}
     kept = {name: value for name, value in values.items() if name in fields and name not in secret}
     return Refill(
         values=kept,
-        gone=tuple((name, redact({name: value})[name]) for name, value in values.items() if name not in fields),
+        gone=tuple(shown for name, one in given.items() if name not in fields for shown in redact(one).items()),
         new=tuple(f.label for f in fields.values() if f.required and f.name not in {*values, *secret}),
         secrets=tuple(f.label for f in fields.values() if f.name in secret),
         problems=_problems(kept, parameters),

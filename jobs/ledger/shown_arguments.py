@@ -9,9 +9,13 @@ from jobs.catalog.fields import Parameter
 from jobs.catalog.hints import without_paths
 from jobs.catalog.registry import Job
 from jobs.models import Run
-from jobs.pipeline.arguments import decode
+from jobs.pipeline.arguments import UnreadableArguments, decode_shown
+from jobs.text import read_json
 
 from .redaction import hide_call
+
+#: What stands for arguments that are no JSON, or no arguments: nobody can tell what in them is secret.
+UNREADABLE = "cannot be read"
 
 
 def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
@@ -20,7 +24,10 @@ def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
     if run.withheld:
         return []
     fields = {field.name: field for field in _fields(job)}
-    args, kwargs = hide_call(job.name if job else run.task_name, *decode(run.arguments))
+    try:
+        args, kwargs = hide_call(job.name if job else run.task_name, *decode_shown(run.arguments))
+    except UnreadableArguments:
+        return [("Arguments", UNREADABLE)]
     positional = [(f"Argument {number}", value) for number, value in enumerate(args, 1)]
     named = [(fields[n].label, _chosen(fields[n], v)) if n in fields else (n, v) for n, v in kwargs.items()]
     return positional + named
@@ -28,13 +35,20 @@ def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
 
 def raw_arguments(run: Run, job: Job | None) -> str:
     """`[args, kwargs]` as the ledger keeps them, tags and all, indented; only the secrets are replaced."""
-    hidden = hide_call(job.name if job else run.task_name, *json.loads(run.arguments))
+    try:
+        hidden = without_secrets(run.arguments, job, run.task_name)
+    except (ValueError, TypeError):
+        return UNREADABLE
     return json.dumps(hidden, ensure_ascii=False, indent=2)
 
 
-def without_secrets(arguments: str, job: Job | None) -> tuple[list[Any], dict[str, Any]]:
-    """What `[args, kwargs]` in JSON holds, tags and all; only the secrets are replaced."""
-    return hide_call(job.name if job else "", *json.loads(arguments))
+def without_secrets(arguments: str, job: Job | None, task_name: str = "") -> tuple[list[Any], dict[str, Any]]:
+    """What `[args, kwargs]` in JSON holds, tags and all; only the secrets are replaced.
+
+    Raises:
+        ValueError, TypeError: they are no arguments.
+    """
+    return hide_call(job.name if job else task_name, *read_json(arguments))
 
 
 def _fields(job: Job | None) -> tuple[Parameter, ...]:

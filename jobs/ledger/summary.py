@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from jobs.catalog.hints import without_paths
 from jobs.models import Run
-from jobs.pipeline.arguments import decode
+from jobs.pipeline.arguments import decode_shown
+from jobs.text import safe_text
 
 from .redaction import hide_call
 
@@ -28,13 +29,13 @@ def summarise(arguments: str, task_name: str = "", *, dry_run: str = "") -> str:
     """
     if arguments == NONE:
         return ""
-    args, kwargs = hide_call(task_name, *decode(arguments))
+    args, kwargs = hide_call(task_name, *decode_shown(arguments))
     parts = [DRY_RUN] if dry_run and kwargs.get(dry_run) is True and kwargs.pop(dry_run) else []
     parts += [str(without_paths(value)) for value in args]
     # What was left empty says nothing.
     parts += [f"{name}={without_paths(value)}" for name, value in kwargs.items() if value is not None]
-    # One line, whatever the values hold; NUL and half a surrogate pair are no text for a database.
-    text = " ".join(", ".join(parts).replace("\x00", "").split()).encode(errors="replace").decode()
+    # One line, whatever the values hold.
+    text = " ".join(safe_text(", ".join(parts)).split())
     return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +9,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import BooleanField, DateTimeField, Field, JSONField, Model, QuerySet
+from django.db.models import BooleanField, DateTimeField, Field, Model, QuerySet
 from django.db.models.functions import JSONObject
+
+from jobs.models.json_object import JSONObjectField
+from jobs.text import read_json
 
 M = TypeVar("M", bound=Model)
 #: PostgreSQL wants to know of what type nothing is; SQLite does not mind.
@@ -72,7 +74,7 @@ def ask(parts: Iterable[Part]) -> dict[str, list[Told]]:
         statement = " UNION ALL ".join(f"SELECT * FROM ({part.sql}) p{i}" for i, part in enumerate(asked))  # noqa: S608
         cursor.execute(statement, [value for part in asked for value in part.values])
         for name, place, number, told in cursor.fetchall():
-            row = json.loads(told) if isinstance(told, str) else told or {}
+            row = read_json(told) if isinstance(told, str) else told or {}
             found[name].append(Told(int(place), int(number), row))
     return found
 
@@ -93,6 +95,6 @@ def _python(field: Field[Any, Any], value: Any) -> Any:
         return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     if isinstance(field, BooleanField):
         return bool(value)
-    if isinstance(field, JSONField):
-        return json.loads(value) if isinstance(value, str) else value
+    if isinstance(field, JSONObjectField):
+        return field.read(value)
     return field.to_python(value)

@@ -6,6 +6,8 @@ import uuid
 
 from django.db import models
 
+from .json_object import JSONObjectField
+
 
 class Alert(models.Model):
     """A trouble that stands, or that has just gone. Its row ends when its end is told, or with a flap.
@@ -69,7 +71,7 @@ class AlertMessage(models.Model):
     uid = models.UUIDField(default=uuid.uuid4)
     subject = models.CharField(max_length=255)
     text = models.TextField()
-    payload = models.JSONField()
+    payload = JSONObjectField()
     made_at = models.DateTimeField()
 
     class Meta:

@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 
 from jobs.errors import ImmutableRow
 
+from .json_object import JSONObjectField
+
 _REFUSAL = "Audit events are append-only: they cannot be changed or deleted."
 
 
@@ -51,7 +53,7 @@ class AuditEvent(models.Model):
     object_label = models.CharField(max_length=255)
     reason = models.TextField(blank=True)
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
-    details = models.JSONField(default=dict)
+    details = JSONObjectField(default=dict)
 
     objects = AppendOnlyQuerySet.as_manager()
 

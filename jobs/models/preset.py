@@ -3,6 +3,8 @@
 from django.db import models
 from django.db.models.functions import Now
 
+from .json_object import JSONObjectField
+
 
 class Preset(models.Model):
     """Saved values of one job's form. Secrets are never part of it."""
@@ -10,7 +12,7 @@ class Preset(models.Model):
     job = models.CharField(max_length=255)
     name = models.CharField(max_length=100)
     #: By parameter name, as plain JSON.
-    values = models.JSONField()
+    values = JSONObjectField()
     owner_id = models.BigIntegerField(null=True)
     owner_label = models.CharField(max_length=255)
     created_at = models.DateTimeField(db_default=Now())

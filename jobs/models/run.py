@@ -7,6 +7,8 @@ from django.db.models.functions import Now
 
 from jobs.states import ACTIVE, FINISHED, Source, State
 
+from .json_object import JSONObjectField
+
 
 def _choices(enum: type[State] | type[Source]) -> list[tuple[str, str]]:
     return [(member.value, member.value.capitalize()) for member in enum]
@@ -52,7 +54,7 @@ class Run(models.Model):
     priority = models.PositiveSmallIntegerField(null=True)
     not_before = models.DateTimeField(null=True)
     #: What else its message says, for a retry to say it again (`jobs.pipeline.delivery`); NULL where it says nothing.
-    delivery = models.JSONField(null=True)
+    delivery = JSONObjectField(null=True)
     #: Its publisher wants it dropped if nobody has started it by then.
     expires_at = models.DateTimeField(null=True)
 
@@ -97,7 +99,7 @@ class Run(models.Model):
     #: Its value or traceback was too long to be kept whole.
     truncated = models.BooleanField(default=False)
     #: The last progress that it told (`jobs.pipeline.live.Counter`); NULL where it told none.
-    progress = models.JSONField(null=True)
+    progress = JSONObjectField(null=True)
 
     #: The person who looks may not read what it was given and what it said (`jobs.ledger.readable`).
     withheld = False

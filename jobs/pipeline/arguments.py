@@ -12,6 +12,7 @@ from kombu.utils import json
 
 from jobs.catalog.secrecy import has_secrets, sealed
 from jobs.errors import InvalidArguments
+from jobs.text import read_json
 
 Arguments = tuple[list[Any], dict[str, Any]]
 #: Longest text kept, in characters; what is longer is marked as not exact.
@@ -53,7 +54,37 @@ def decode(text: str) -> Arguments:
         UnreadableArguments: no message can carry them either: a tag that kombu does not know, a number that is none.
     """
     try:
-        args, kwargs = json.loads(text)
-    except (ValueError, TypeError, ArithmeticError, LookupError, RecursionError) as error:
+        return _call(json.loads(text))
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
         raise UnreadableArguments({"": f"The arguments that are kept cannot be read: {error}."}) from error
+
+
+def decode_shown(text: str) -> Arguments:
+    """The same as far as a page can show it (`jobs.text`); a tag that says nothing stays as it is written.
+
+    Raises:
+        UnreadableArguments: it is no JSON, or no arguments.
+    """
+    try:
+        return _call(read_shown(text))
+    except (ValueError, TypeError) as error:
+        raise UnreadableArguments({"": f"The arguments that are kept cannot be read: {error}."}) from error
+
+
+def read_shown(text: str) -> Any:
+    """A value in kombu's tagged JSON as far as a page can show it; raises ValueError where it is no JSON."""
+    return read_json(text, _shown_tag)
+
+
+def _call(value: Any) -> Arguments:
+    args, kwargs = value
+    if not (isinstance(args, list) and isinstance(kwargs, dict)):
+        raise TypeError("they are no list and mapping")
     return args, kwargs
+
+
+def _shown_tag(found: dict[str, Any]) -> Any:
+    try:
+        return json.object_hook(found)
+    except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
+        return found

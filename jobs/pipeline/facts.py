@@ -7,7 +7,6 @@ append; the recorder's ingest reads, merges, acknowledges and trims.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,6 +15,7 @@ from pydantic import Field, TypeAdapter
 
 from jobs.fleet import headers
 from jobs.fleet.broker import FACTS_KEY
+from jobs.text import is_odd_json, read_json
 
 VERSION = 1
 #: What stream and database keep of a value and of a traceback, in characters.
@@ -111,8 +111,6 @@ class Fact:
         return {"f": json.dumps(told)}
 
 
-#: How JSON spells what PostgreSQL keeps neither as text nor as JSON; one such fact would hold up all others.
-_UNKEPT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 _BARE = Fact(kind=Kind.ENDED, task_id="", at=0)
 _FACTS = TypeAdapter(Fact)
 _NAMES = tuple(_BARE.__dataclass_fields__)
@@ -129,24 +127,13 @@ def read_entry(entry: dict[str, str]) -> Fact:
     """
     try:
         text = entry["f"]
-        if _UNKEPT.search(text):
-            fact = _FACTS.validate_python(keepable(json.loads(text)))
-        else:
-            fact = _FACTS.validate_json(text)
+        # No database keeps what is not safe; one such fact would hold up all others.
+        fact = _FACTS.validate_python(read_json(text)) if is_odd_json(text) else _FACTS.validate_json(text)
     except (KeyError, ValueError, RecursionError) as error:
         raise ValueError(f"unreadable fact: {error}") from error
     if fact.version > VERSION:
         raise ValueError(f"a fact of version {fact.version}; this release reads up to {VERSION}")
     return fact
-
-
-def keepable(value: Any) -> Any:
-    """A copy that a database takes: without NUL and with `?` for half a surrogate pair, at any depth."""
-    if isinstance(value, str):
-        return value.replace("\x00", "").encode(errors="replace").decode()
-    if isinstance(value, dict):
-        return {keepable(name): keepable(one) for name, one in value.items()}
-    return [keepable(one) for one in value] if isinstance(value, list) else value
 
 
 def append(pipe: Any, fact: Fact) -> None:

@@ -23,6 +23,7 @@ from django.conf import settings
 from redis import Redis
 
 from jobs.fleet.broker import RedisError, connect
+from jobs.text import safe_text
 
 from .facts import Fact, execution_number
 from .masking import spellings, without
@@ -152,8 +153,7 @@ class LiveRun:
 
     def _queue_lines(self, pipe: Any, fresh: list[Line], written: int) -> None:
         texts = [json.dumps(line, ensure_ascii=False) for line in fresh]
-        # Half a surrogate pair cannot travel as UTF-8.
-        texts = [text.encode(errors="replace").decode() for text in texts]
+        texts = [safe_text(text) for text in texts]
         self._sizes.extend(len(text) for text in texts)
         kept, chars = 0, 0
         for size in reversed(self._sizes):

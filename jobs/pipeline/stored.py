@@ -10,9 +10,10 @@ from typing import Any
 from django.db import connection
 from django.db.models import Exists, Model, OuterRef, Q
 from django_celery_results.models import GroupResult, TaskResult
-from kombu.utils import json
 
 from jobs.models import Run
+
+from .arguments import read_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def stored_result(task_id: str) -> Stored:
     if row is None:
         return Stored(exists=False)
     try:
-        value = json.loads(row["result"] or "null")
+        value = read_shown(row["result"] or "null")
     except ValueError:
         value = row["result"]
     return Stored(exists=True, value=value, traceback=row["traceback"] or "")

@@ -16,8 +16,9 @@ from redis import Redis
 
 from jobs.fleet.broker import PREFIX
 from jobs.fleet.entries import answers_of, note_unreadable, read
+from jobs.text import read_json
 
-from .facts import Epoch, keepable
+from .facts import Epoch
 
 #: What is kept of one run: so many of its last lines, and so many characters of them.
 MAX_LINES = 1000
@@ -94,7 +95,7 @@ def _progress(text: str) -> dict[str, Any]:
     Raises:
         ValueError, LookupError, TypeError: it is none.
     """
-    values = keepable(json.loads(text))
+    values = read_json(text)
     _EPOCH.validate_python(values["at"])
     return dict(values)
 
@@ -108,7 +109,7 @@ def _newest(task_id: str, texts: list[str]) -> tuple[Line, ...]:
             if not kept:
                 note_unreadable(log_key(task_id), "its last line is too long")
             break
-        line = read(log_key(task_id), text, lambda one: _LINE.validate_python(json.loads(one)), None)
+        line = read(log_key(task_id), text, lambda one: _LINE.validate_python(read_json(one)), None)
         if line is not None:
             kept.append(line)
     return tuple(reversed(kept))

@@ -12,6 +12,7 @@ from django.utils import timezone
 from jobs.catalog.registry import Job
 from jobs.errors import InvalidArguments
 from jobs.ledger.redaction import HIDDEN, hide_call
+from jobs.text import in_zone
 
 from .drafts import Draft, stored_arguments
 from .sentence import sentence
@@ -97,7 +98,7 @@ def _text(text: str) -> str:
 
 def _moment(moment: datetime | None) -> str:
     known = aware(moment)
-    return f"{timezone.localtime(known):%Y-%m-%d %H:%M %Z}" if known else _NONE
+    return f"{in_zone(known, timezone.get_current_timezone()):%Y-%m-%d %H:%M %Z}" if known else _NONE
 
 
 def _number(value: int | None, unit: str = "") -> str:

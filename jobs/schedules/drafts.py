@@ -15,6 +15,8 @@ from jobs.catalog.registry import Job
 from jobs.catalog.routing import exists
 from jobs.errors import InvalidArguments
 from jobs.ledger.redaction import hide_call
+from jobs.ledger.shown_arguments import UNREADABLE
+from jobs.text import read_json
 
 from .moments import Plan
 from .spec import HORIZON, Calendar, Every, InvalidSchedule, Once, Spec
@@ -155,5 +157,8 @@ def stored_arguments(job: Job, arguments: Mapping[str, Any]) -> tuple[str, str]:
 
 def shown_arguments(job: Job | None, row: PeriodicTask) -> list[Any]:
     """`[args, kwargs]` of the row without secrets."""
-    args, kwargs = json.loads(row.args or "[]"), json.loads(row.kwargs or "{}")
-    return list(hide_call(job.name if job else row.task, args, kwargs))
+    try:
+        args, kwargs = read_json(row.args or "[]"), read_json(row.kwargs or "{}")
+        return list(hide_call(job.name if job else row.task, args, kwargs))
+    except (ValueError, TypeError):
+        return [UNREADABLE]

@@ -19,6 +19,8 @@ from .spec import HORIZON, Calendar, Every, Once, Spec
 _MINUTE, _DAY = timedelta(minutes=1), timedelta(days=1)
 #: Beyond this no moment is looked for.
 FARTHEST = 5 * HORIZON
+#: Between these every zone has a clock, and a moment may be looked for; whoever says another year means none of them.
+_EARLIEST, _LATEST = datetime(2, 1, 1, tzinfo=UTC), datetime(9950, 1, 1, tzinfo=UTC)
 
 
 class Twist(StrEnum):
@@ -64,8 +66,8 @@ class Plan:
     def after(self, moment: datetime) -> Iterator[Occurrence]:
         """The moments after `moment`, in their order; they end where none is found within FARTHEST."""
         if self.start is not None and moment < self.start:
-            moment = self.start - timedelta(microseconds=1)
-        for occurrence in _occurrences(self, moment.astimezone(UTC)):
+            moment = max(self.start, _EARLIEST) - timedelta(microseconds=1)
+        for occurrence in _occurrences(self, min(max(moment.astimezone(UTC), _EARLIEST), _LATEST)):
             if self.until is not None and occurrence.at >= self.until:
                 return
             yield occurrence

@@ -7,6 +7,8 @@ from datetime import datetime
 from itertools import pairwise, product
 from zoneinfo import ZoneInfo
 
+from jobs.text import in_zone
+
 from .spec import Calendar, Every, Once, Spec
 
 _DAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
@@ -35,8 +37,8 @@ def sentence(spec: Spec, zone: str = "") -> str:
             noun = spec.unit.value
             return f"Every {noun[:-1]}" if spec.count == 1 else f"Every {spec.count:,} {noun}"
         case Once():
-            tz = ZoneInfo(zone or "UTC")
-            return f"Once, on {day_words(spec.at.astimezone(tz))} at {spec.at.astimezone(tz):%H:%M}, {zone or 'UTC'}"
+            at = in_zone(spec.at, ZoneInfo(zone or "UTC"))
+            return f"Once, on {day_words(at)} at {at:%H:%M}, {zone or 'UTC'}"
         case Calendar():
             return f"{calendar_words(spec)}, {spec.zone}"
 

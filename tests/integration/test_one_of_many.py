@@ -29,28 +29,35 @@ from tests.integration.test_messages_set_aside import good, set_aside
 from tests.integration.test_run_page import make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore:No directory at")]
-UNREADABLE = '[[{"__type__": "decimal", "__value__": "many"}], {}]'
 
 
 def test_an_export_names_the_run_that_it_cannot_write(roles: None) -> None:
     boss = Actor.person(User.objects.create_superuser("boss"), via="command")
     make(State.FAILED, task_id="fine")
-    make(State.FAILED, task_id="odd", started_at=datetime(9999, 12, 31, 23, 59, tzinfo=UTC))
-    with timezone.override("Europe/Vilnius"):
+    make(State.FAILED, task_id="late", started_at=datetime(9999, 12, 31, 23, 59, tzinfo=UTC))
+    make(State.FAILED, task_id="odd", task_name="odd")
+    with timezone.override("Europe/Vilnius"), mock.patch("jobs.ledger.export.job_title", side_effect=_title):
         text = "".join(export_runs(RunQuery(), actor=boss, filters={}))
     rows = {row["id"]: row for row in csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))}
-    assert rows.keys() == {"fine", "odd"} and "OverflowError" in rows["odd"]["job"]
+    assert rows.keys() == {"fine", "late", "odd"} and "OverflowError" in rows["odd"]["job"]
+    assert "9999-12-31T23:59:00+00:00" in rows["late"].values(), "no clock of that zone shows it"
+
+
+def _title(task_name: str) -> str:
+    if task_name == "odd":
+        raise OverflowError
+    return task_name
 
 
 def test_hiding_secrets_leaves_what_it_cannot_read_and_names_it() -> None:
     old = {"arguments": '[[], {"password": "canary"}]', "summary": "password=canary"}
-    for task_id, arguments in (("a", ""), ("odd", UNREADABLE), ("z", "")):
+    for task_id, arguments in (("a", ""), ("odd", "[[1"), ("z", "")):
         make(State.FAILED, task_id=task_id, **(old | ({"arguments": arguments} if arguments else {})))
     Preset.objects.create(job="j", name="odd", values=["no", "names"], owner_label="a", created_at=timezone.now())
     told = StringIO()
     call_command("hide_secrets", stdout=StringIO(), stderr=told)
     assert [run.summary for run in Run.objects.exclude(task_id="odd")] == ["password=•••", "password=•••"]
-    assert "run odd" in told.getvalue() and "preset odd" in told.getvalue()
+    assert "run odd" in told.getvalue()
 
 
 def test_a_message_that_names_no_list_keeps_no_other_from_its_queue(redis: Redis) -> None:
