@@ -103,7 +103,10 @@ def real() -> dict[str, Any]:
                 raise SystemExit(f"The workers did not start; see {ROOT}/workers.log")
         calls = {"page": reading, "inspect": lambda: inspected(None), "inspect, addressed": lambda: inspected(names)}
         found = medians(calls)
-        sizes = [len(steady_client().get(beacon_key(name)) or "") for name in names]
+        sizes = [
+            len(steady_client().get(beacon_key(one.worker, one.boot)) or "")
+            for one in read_beacons(steady_client()).beacons
+        ]
     finally:
         for process in processes:
             process.terminate()

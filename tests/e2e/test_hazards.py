@@ -25,8 +25,7 @@ def unsafe(stack: Stack) -> Iterator[Stack]:
     client = stack.client()
     client.config_set("maxmemory-policy", "allkeys-lru")
     client.config_set("appendonly", "no")
-    beacon = json.loads(str(client.get(beacon_key("default@tests"))))
-    told = {**beacon, "worker": "ahead@tests", "clock": 7200.0}
+    told = {**wait_for(stack.told, "the beacon"), "worker": "ahead@tests", "clock": 7200.0}
     client.set(beacon_key("ahead@tests"), json.dumps(told), ex=120)
     client.zadd(BEACONS_KEY, {"ahead@tests": time.time()})
     yield stack
@@ -38,7 +37,7 @@ def unsafe(stack: Stack) -> Iterator[Stack]:
 
 def test_a_worker_tells_its_clock_and_its_machine(stack: Stack) -> None:
     client = stack.client()
-    beacon = json.loads(str(wait_for(lambda: client.get(beacon_key("default@tests")), "the beacon")))
+    beacon = wait_for(stack.told, "the beacon")
     assert abs(beacon["clock"]) < 1 and beacon["machine"] == machine_mark()
     assert Inspection(client).look() == [], "the stack of the tests is safe"
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from playwright.sync_api import Page, expect
 
-from jobs.fleet.beacon import beacon_key, last_key
+from jobs.fleet.beacon import last_key
 from jobs.fleet.broker import BEACONS_KEY
 from tests.e2e.conftest import CHROMIUM
 from tests.e2e.processes import Stack, wait_for
@@ -25,7 +25,7 @@ def test_a_trouble_comes_is_put_aside_and_goes(page: Page, stack: Stack) -> None
     trouble = page.locator(".oc-trouble").filter(has_text=f"Worker {name} is gone.")
     expect(page.locator("#oc-overview")).to_be_visible()
     expect(trouble).to_have_count(0)
-    beacon = json.loads(str(wait_for(lambda: client.get(beacon_key("default@tests")), "the beacon")))
+    beacon = wait_for(stack.told, "the beacon")
     client.set(last_key(name), json.dumps({**beacon, "worker": name, "at": time.time() - 60}))
     client.zadd(BEACONS_KEY, {name: time.time()})
     try:

@@ -298,3 +298,24 @@ def test_the_proof_of_a_start_is_not_stopped_by_one_odd_beacon(console: Redis, f
     console.set(beacon_key("well@one"), json.dumps(told("well@one")))
     with pytest.raises(Exception, match="is still"):
         call_command("self_check", timeout=0.2)
+
+
+def test_a_queue_whose_key_is_no_list_holds_up_no_other(redis: Redis) -> None:
+    for number, queue in enumerate(("reports", QUEUE)):
+        Run.objects.create(
+            task_id=f"r{number}", task_name="tests.add", queue=queue, guaranteed=True, state=State.ACCEPTED,
+            arguments="[[1, 2], {}]", publish_after=timezone.now(), accepted_at=timezone.now(),
+        )  # fmt: skip
+    redis.set(lists_of("reports")[0], "no list")
+    dispatcher = Dispatcher(current_app, steady_client())
+    assert [dispatcher.step(), dispatcher.step()] == [0, 1]
+    states = {run.queue: run for run in Run.objects.all()}
+    assert states[QUEUE].state == State.QUEUED and redis.llen(lists_of(QUEUE)[0]) >= 1
+    refused = states["reports"]
+    assert (refused.state, refused.publish_count) == (State.ACCEPTED, 1) and "no list" not in refused.state_note
+    assert refused.state_note and refused.publish_after is not None and refused.publish_after > timezone.now()
+    redis.delete(lists_of("reports")[0])
+    Run.objects.update(publish_after=timezone.now())
+    dispatcher.step()
+    refused.refresh_from_db()
+    assert refused.state == State.QUEUED
