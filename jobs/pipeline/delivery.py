@@ -48,14 +48,12 @@ def delivery_of(headers: Mapping[str, Any], embed: Any) -> dict[str, Any]:
 
 
 def _own(headers: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    own = {
-        name: value
-        for name, value in headers.items()
-        if isinstance(name, str) and name not in _CELERYS and not name.startswith(OWN_PREFIX)
-    }
-    own |= {name: headers[name] for name in _STAMPS if headers.get(name)}
-    if not own:
+    # Most messages have none, and every publish asks.
+    names = {name for name in headers.keys() - _CELERYS if isinstance(name, str) and not name.startswith(OWN_PREFIX)}
+    names.update(name for name in _STAMPS if headers.get(name))
+    if not names:
         return {}, []
+    own = {name: value for name, value in headers.items() if name in names}
     kept, lost = {}, []
     for name, value in own.items():
         try:
