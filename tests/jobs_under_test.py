@@ -202,6 +202,17 @@ def positional(a: int, b: int = 2, /) -> list[int]:
     return [a, b]
 
 
+@shared_task(bind=True)
+def tells_its_message(self: Any, flag: str) -> None:
+    """Notes what its message said besides the arguments; fails until the test has made a file."""
+    request = self.request
+    headers = {name: value for name, value in (request.headers or {}).items() if not name.startswith("opsconsole_")}
+    priority = request.delivery_info["priority"]
+    note("start", headers=headers, limits=request.timelimit, priority=priority, expires=request.expires)
+    if not Path(flag).exists():
+        raise FileNotFoundError(flag)
+
+
 class Thing:
     """A type that no form can ask for."""
 

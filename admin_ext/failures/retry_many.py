@@ -159,6 +159,8 @@ class RetryGroup(AskView):
 
     def _facts(self, count: int) -> list[Consequence]:
         facts = [Consequence("replay", f"{plural(count, 'new run')}, with the arguments of what failed.")]
+        text = "Each says again what its message said: headers, priority, time limits; an expiry counts anew."
+        facts.append(Consequence("local_shipping", text))
         facts.append(Consequence("do_not_disturb_on", "What has not begun can be stopped on the group's page."))
         note = FailureNote.objects.filter(group=self.group).first()
         if note is not None:

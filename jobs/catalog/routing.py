@@ -114,7 +114,8 @@ def _routed(task_name: str, args: list[Any], kwargs: dict[str, Any], options: di
             f"{', '.join(known_queues())}."
         ) from None
     except Exception as error:  # a project's own function
-        logger.exception("The way of %s could not be told", task_name)
+        # Pages ask again and again, so that each would write it; who starts a run does so once.
+        logger.debug("The way of %s could not be told", task_name, exc_info=True)
         raise NoRoute(
             f"{task_name} goes nowhere: a router of task_routes raised {type(error).__name__}. Mend that function, or "
             "choose a queue."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ from .dry_runs import is_dry_run
 from .redaction import hide
 from .summary import summarise
 from .verbs import START_RUN, require
+
+logger = logging.getLogger(__name__)
 
 #: How the note of a run begins that cannot be published yet.
 UNPUBLISHED = "cannot be published: "
@@ -152,6 +155,7 @@ def prepare(
     try:
         way = route(job.name, call.args, call.kwargs, queue=wish.queue, priority=wish.priority)
     except NoRoute as error:
+        logger.warning("%s", error, exc_info=error.__cause__)
         if source is not Source.SCHEDULE:
             raise InvalidArguments({"": str(error)}) from None
         # Its moment is not lost: the dispatcher asks again until there is a way.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from celery import current_app
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.utils import timezone
@@ -24,7 +25,7 @@ from jobs.ledger.start import Wish, start_run
 from jobs.models import Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
-from tests.e2e.conftest import finished
+from tests.e2e.conftest import finished, in_state
 from tests.e2e.processes import Stack, wait_for
 from tests.e2e.test_types import GOOD
 from tests.jobs_under_test import book
@@ -44,6 +45,21 @@ def failed(run: Run) -> Run:
 def received(run: Run) -> Any:
     (line,) = book(run.task_id)
     return line["received"]
+
+
+def test_a_retry_says_again_what_its_message_said(stack: Stack, actor: Actor, tmp_path: Path) -> None:
+    flag, said = tmp_path / "there", {"tenant": "acme", "traceparent": "00-4bf92f35-01"}
+    old = current_app.send_task(
+        under_test.tells_its_message.name, [str(flag)], headers=said, priority=3, expires=600, time_limit=77
+    )
+    old_run = in_state(old.id, State.FAILED)
+    flag.touch()
+    again = finished(retry_run(old_run, actor=actor).run.task_id)
+    assert again.state == State.SUCCEEDED, again.error_message
+    (before,), (after,) = book(old.id), book(again.task_id)
+    told = [{name: line[name] for name in ("headers", "limits", "priority")} for line in (before, after)]
+    assert told[0] == told[1] and told[1]["headers"].items() >= said.items() and told[1]["priority"] == 3
+    assert datetime.fromisoformat(after["expires"]) > datetime.fromisoformat(before["expires"]), "it expires anew"
 
 
 def test_every_type_is_retried_with_equal_values(stack: Stack, actor: Actor) -> None:
