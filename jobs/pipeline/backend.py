@@ -148,9 +148,7 @@ class RecordingBackend(PatientBackend):
         key, status = self.get_key_for_task(task_id), self._stored_status(task_id)
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
         if self._is_set_by_hand(task_id, state):
-            self._store_set(
-                task_id, result, state, traceback, request, None if status == _DONE else (key, value, expires)
-            )
+            self._store_set(task_id, result, state, request, (key, value, expires), replace=status != _DONE)
             return result
         if state == celery_states.FAILURE and _has_succeeded(request):
             return result  # Celery broke on showing the value in its log, say: the work was done and told
@@ -189,7 +187,7 @@ class RecordingBackend(PatientBackend):
         return state not in celery_states.READY_STATES or record_of(task_id) is not None
 
     def _store_set(
-        self, task_id: str, result: Any, state: str, traceback: Any, request: Any, stored: _Stored | None
+        self, task_id: str, result: Any, state: str, request: Any, stored: _Stored, *, replace: bool
     ) -> None:
         """Keep a state that somebody has set by hand for `AsyncResult`, and tell it as the run's progress.
 
@@ -204,12 +202,12 @@ class RecordingBackend(PatientBackend):
                 fact = Fact(Kind.SET, task_id, time.time(), progress=set_from_outside(state, result))
         elif not _is_start(state, result):
             tell_state(live, state, result, began=None if request is None else execution_of(request).started_at)
-            live.left = fact_of(task_id, result, state, traceback, request)
+            live.left = state, stored[1]
         if live is not None and not live.begun and request is not None and execution_number(request) is None:
             live.begun = True
             fact = describe(Fact(Kind.STARTED, task_id, time.time(), release=settings.RELEASE), request)
             fact.started_at = fact.started_at or fact.at
-        self.ensure(self._write, (fact, live, stored))
+        self.ensure(self._write, (fact, live, stored if replace else None))
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
         if payload := self.get(self.get_key_for_task(task_id)):
@@ -267,7 +265,9 @@ class RecordingBackend(PatientBackend):
         """Report an end for which Celery stores no result; the task's own lines go with it."""
         live = take(fact.task_id)
         if fact.state == celery_states.IGNORED and not fact.note and live is not None and live.left is not None:
-            _leave(fact, live.left)
+            state, value = live.left
+            kept = self.decode(value)
+            _leave(fact, fact_of(fact.task_id, kept["result"], state, kept["traceback"], None))
         with self.telling(fact.task_id):
             self._append_only(fact, live)
 

@@ -25,7 +25,7 @@ from redis import Redis
 from jobs.fleet.broker import RedisError, connect
 from jobs.text import safe_text
 
-from .facts import Fact, execution_number
+from .facts import execution_number
 from .masking import spellings, without
 from .told import EXPIRES, MAX_CHARS, MAX_LINE, MAX_LINES, Line, log_key, progress_key
 
@@ -95,8 +95,9 @@ class LiveRun:
         self.lines: deque[Line] = deque(maxlen=MAX_LINES)
         self.written = 0
         self.counter: Counter | None = None
-        #: The outcome that the task itself has set by hand last: it stays should the task raise `Ignore`.
-        self.left: Fact | None = None
+        #: The state that the task itself has set by hand last, and what Redis keeps of it; should it raise `Ignore`,
+        #: both stay.
+        self.left: tuple[str, Any] | None = None
         #: The stream has been told that it has begun.
         self.begun = False
         self.secrets: tuple[str, ...] = ()
