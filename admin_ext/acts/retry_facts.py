@@ -13,7 +13,7 @@ from jobs.failures.cases import case_digest
 from jobs.ledger.retry import expires_within
 from jobs.ledger.run_page import RunPage
 from jobs.models import FailureCase, FailureNote, Run
-from jobs.pipeline.backend import CHAIN_BROKEN
+from jobs.pipeline.canvas import CHAIN_BROKEN
 from jobs.states import RETRYABLE, State
 
 #: The rest of a chain is counted up to here.

@@ -17,6 +17,7 @@ from jobs.ledger.durations import Usual
 from jobs.ledger.run_page import Outcome, RunPage
 from jobs.ledger.timeline import timeline
 from jobs.models import Run
+from jobs.pipeline.canvas import NOT_STARTED
 from jobs.states import Source, State
 
 from .technical import GUARANTEED, OBSERVED
@@ -126,13 +127,16 @@ def notices(page: RunPage) -> tuple[Notice, ...]:
         found.append(Notice("warn", "autorenew", f"Attempt {run.attempt} ended, another follows.", text))
     if run.provisional:
         text = "It may still be corrected by what the worker itself reports."
-        found.append(Notice("idle", "help", "This end was announced by Celery, not by the worker.", text))
+        found.append(Notice("idle", "help", "This end was not announced by the worker.", text))
     if run.resolution:
         found.append(Notice("idle", "task_alt", f"Somebody has decided: {run.resolution}.", ""))
     if run.truncated:
         text = "What is missing was cut out of the middle."
         found.append(Notice("idle", "content_cut", "Its value or traceback was too long to be kept whole.", text))
-    if not run.arguments_exact:
+    if not run.arguments_exact and run.state_note in NOT_STARTED:
+        text = "It was to get the result of what ran before it. It cannot be retried as it was; retry what failed."
+        found.append(Notice("idle", "data_object", "Its parameters are not complete.", text))
+    elif not run.arguments_exact:
         text = "They were too long, or no JSON. This run cannot be retried as it was."
         found.append(Notice("idle", "data_object", "The parameters could not be kept whole.", text))
     return tuple(found)

@@ -7,7 +7,9 @@ nobody keeps (`ignore_result`).
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import threading
 import time
 from functools import cached_property
@@ -28,6 +30,7 @@ from kombu.utils.imports import symbol_by_name
 from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
 from jobs.fleet.headers import own_headers
 
+from .canvas import results_to_come, unstarted, while_failing
 from .exceptions import error_words, message_parts, name_error
 from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
@@ -50,8 +53,6 @@ _STORED_RESULTS = "django_celery_results.backends.database:DatabaseBackend"
 _DONE = celery_states.SUCCESS
 #: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds; 0 or None for ever.
 _Stored = tuple[Any, Any, int | None]
-#: Celery marks the rest of a chain as failed; none of it was ever published.
-CHAIN_BROKEN = "not started: an earlier run of its chain failed"
 
 
 class RecordingBackend(PatientBackend):
@@ -88,17 +89,18 @@ class RecordingBackend(PatientBackend):
         call_errbacks: bool = True,
         state: str = celery_states.FAILURE,
     ) -> None:
-        # What is stored meanwhile for other ids is the rest of the chain that ends here.
-        self._failing.request = request
-        try:
-            with self.telling(task_id):
-                if not store_result and not _is_eager(request) and not _has_succeeded(request):
-                    described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
-                    name_error(described, exc, self._description)
-                    self._append_only(described, take(task_id))
-                super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
-        finally:
-            self._failing.request = None
+        # What is stored meanwhile for other ids is the rest of the chain that ends here, and what follows its chord.
+        with self.telling(task_id), while_failing(request=request):
+            if not store_result and not _is_eager(request) and not _has_succeeded(request):
+                described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
+                name_error(described, exc, self._description)
+                self._append_only(described, take(task_id))
+            super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
+
+    def chord_error_from_stack(self, callback: Any, exc: Any = None) -> Any:
+        """Called where a chord's body does not start; stores the failure of all that was to follow."""
+        with while_failing(body=callback, error=exc or sys.exc_info()[1]):
+            return super().chord_error_from_stack(callback, exc)
 
     def store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
@@ -152,18 +154,18 @@ class RecordingBackend(PatientBackend):
             return result
         if state == celery_states.FAILURE and _has_succeeded(request):
             return result  # Celery broke on showing the value in its log, say: the work was done and told
-        fact = fact_of(task_id, result, state, traceback, request)
-        if children := self.current_task_children(request):
-            fact.meta["children"] = children[:MAX_CHILDREN]
+        never = unstarted(task_id, request)
+        fact = fact_of(task_id, result, state, traceback, never.request if never else request)
+        if never:
+            never.describe(fact)
+        if (children := self.current_task_children(request)) != []:
+            fact.meta["children"] = children and children[:MAX_CHILDREN]
         if (exception := getattr(self._failing, "exception", None)) is not None:
             name_error(fact, exception, self._description)
-        failing = getattr(self._failing, "request", None)
-        if isinstance(failing, Context) and failing.id != task_id and not fact.worker:
-            fact.note, fact.parent_id = CHAIN_BROKEN, str(failing.id)
-            fact.root_id = str(failing.root_id or failing.id)
         if status == _DONE and execution_number(request) is None:
             # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
-            self._append_only(fact, take(task_id))
+            if request is not None and not never:
+                self._append_only(fact, take(task_id))
         else:
             self.ensure(self._write, (fact, take(task_id), (key, value, expires)))
         _note_success(state, request)
@@ -248,7 +250,7 @@ class RecordingBackend(PatientBackend):
         if (n := execution_number(request)) is not None and str(request.id) == task_id:
             meta[EXECUTION] = n
         if "args" in meta and has_secrets(name := meta.get("name") or ""):
-            meta["args"], meta["kwargs"] = _hidden(name, meta["args"], meta["kwargs"])
+            meta["args"], meta["kwargs"] = _hidden(name, request)
         return meta
 
     def _write(self, fact: Fact | None, live: LiveRun | None, stored: _Stored | None = None) -> None:
@@ -326,7 +328,7 @@ def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any)
 
     Args:
         result: the return value, or Celery's description of the error.
-        request: what the execution knows of itself; None where only remote control speaks.
+        request: what the execution knows of itself; None where no execution speaks.
     """
     fact = Fact(kind=Kind.ENDED, task_id=task_id, at=time.time(), state=state, release=settings.RELEASE)
     short = False
@@ -343,8 +345,8 @@ def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any)
     fact.traceback, cut_trace = cut(str(traceback or ""), MAX_TRACEBACK)
     fact.truncated = short or cut_result or cut_trace
     if request is None:
-        # Only remote control speaks without a request: the worker's own word is still to come.
-        fact.provisional = True
+        # Remote control, or somebody's own code: the worker's own word may still come, and there may be no run at all.
+        fact.provisional, fact.makes_run = True, False
         return fact
     if state == celery_states.RETRY and execution_of(request).started_at is None:
         # "cancelled by Celery", told by the main process of a worker that stops: no retry was published.
@@ -373,10 +375,10 @@ def describe(fact: Fact, request: Any) -> Fact:
     fact.eta = execution.retry_eta if fact.state == celery_states.RETRY else None
     if execution.started_clock is not None:
         fact.runtime = time.monotonic() - execution.started_clock
-    args, kwargs = request.get("argsrepr"), request.get("kwargsrepr")
     if has_secrets(fact.task):
-        hidden = _hidden(fact.task, request.args, request.kwargs)
-        args, kwargs = (value if value is None else saferepr(value) for value in hidden)
+        args, kwargs = (value if value is None else saferepr(value) for value in _hidden(fact.task, request))
+    else:
+        args, kwargs = _described(request, "args"), _described(request, "kwargs")
     fact.meta = {
         "args": args,
         "kwargs": kwargs,
@@ -386,6 +388,16 @@ def describe(fact: Fact, request: Any) -> Fact:
     return fact
 
 
+def _described(request: Context, name: str) -> Any:
+    """`args` or `kwargs` as the message describes them; of what was never published the values themselves."""
+    if (text := request.get(f"{name}repr")) is not None or (value := request.get(name)) is None:
+        return text
+    try:
+        return json.loads(kombu_json.dumps(value))
+    except (TypeError, ValueError):
+        return saferepr(value)
+
+
 def _without_secrets(result: Any, state: str) -> Any:
     """A result without what the run's secrets say; of an error its class stays, whatever it is called."""
     if state in celery_states.EXCEPTION_STATES and isinstance(result, dict):
@@ -393,11 +405,16 @@ def _without_secrets(result: Any, state: str) -> Any:
     return masked(result)
 
 
-def _hidden(task_name: str, args: Any, kwargs: Any) -> tuple[Any, Any]:
-    """A message's arguments without what the job declares secret; None for what is not known."""
+def _hidden(task_name: str, request: Any) -> tuple[Any, Any]:
+    """The arguments of a request without what the job declares secret; None for what is not known."""
+    args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         return None, None
-    return declared_secrecy(task_name).replaced(args, kwargs, lambda value: value if value is None else HIDDEN)
+    missing = results_to_come(request)  # by its place it is told which value is secret
+    args, kwargs = declared_secrecy(task_name).replaced(
+        [*[None] * missing, *args], kwargs, lambda value: value if value is None else HIDDEN
+    )
+    return args[missing:], kwargs
 
 
 def _text(value: Any) -> str:

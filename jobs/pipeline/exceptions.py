@@ -79,18 +79,16 @@ def original(stand_in: BaseException) -> BaseException:
     Of a wrapper whose exception is out of reach, as of one that comes out of Redis, an exception of the same name,
     module and `args`.
     """
-    for raised in _being_handled():
-        if raised is stand_in or _stands_for(stand_in, raised):
-            return raised
-    if isinstance(stand_in, UnpickleableExceptionWrapper):
-        return _restored(stand_in)
     cause = stand_in.__cause__
     if isinstance(stand_in, ChordError) and isinstance(cause, UnpickleableExceptionWrapper):
         # Its message has the wrapper's `repr`, where people look for what the header raised.
         plain = ChordError(str(stand_in).replace(repr(cause), str(vars(cause).get("text"))))
         plain.__cause__ = _restored(cause)
         return plain.with_traceback(stand_in.__traceback__)
-    return stand_in
+    for raised in _being_handled():
+        if raised is stand_in or _stands_for(stand_in, raised):
+            return raised
+    return _restored(stand_in) if isinstance(stand_in, UnpickleableExceptionWrapper) else stand_in
 
 
 def _being_handled() -> Iterator[BaseException]:

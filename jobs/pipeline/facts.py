@@ -60,6 +60,8 @@ class Fact:
     #: True where Celery announced the state without the worker's own word.
     provisional: bool = False
     guaranteed: bool = False
+    #: False: of something that nobody has published as a task; where the ledger has no such run, it makes none.
+    makes_run: bool = True
     worker: str = ""
     #: Of a start: the id of the worker's process (`jobs.fleet.beacon.Beacon.boot`).
     process: str = ""

@@ -18,7 +18,8 @@ from jobs.ledger.cancel import ENDING_NOTE
 from jobs.ledger.summary import summarise
 from jobs.models import Attempt, Run
 from jobs.pipeline.arguments import kept_arguments
-from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
+from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.canvas import CHORD_UNSENT, NOT_STARTED
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, Source, State, rank
 
@@ -35,11 +36,15 @@ IGNORED = "the task told Celery to ignore it"
 TERMINATED = "ended by force; what it was doing may be half done"
 #: The note of a run of which a restored database does not know what became.
 RESTORED = "database restored"
+#: The note of a run whose end no worker has told.
+BY_HAND = "its result was stored by hand"
 #: What Celery says of an execution that is over.
 _ENDS = celery_states.READY_STATES | {celery_states.RETRY, celery_states.IGNORED, celery_states.REJECTED}
 #: What it stores of them.
 _STORED = celery_states.READY_STATES | {celery_states.RETRY}
 _LOST_NOTES = {LOST_CHILD, SHUTDOWN, WORKER_GONE, RESTORED}
+#: Whose fact tells of no result that Celery has stored.
+_TOLD_BY_RECORDER = {WORKER_GONE, RESTORED}
 _SOURCES = frozenset(Source)
 #: A run of which nothing is known.
 _BLANK = {field.attname: field.get_default() for field in Run._meta.concrete_fields}
@@ -67,6 +72,9 @@ def new_observed_run(fact: Fact) -> Run:
 
 def apply_fact(run: Run, fact: Fact) -> Merged:
     """Merge one fact into the run (in memory; the caller holds its lock and saves it)."""
+    if fact.kind is Kind.PUBLISHED and run.published_at is None and run.state_note in NOT_STARTED:
+        run.attempt = 0  # it starts after all: what broke its chain or chord was delivered again
+        _open_again(run, fact)
     if not run.guaranteed and (use := _use(run, fact)):
         if use < 0:
             return Merged(attempt=None if fact.kind is Kind.PUBLISHED else _fenced(run, fact, fact.retries + 1))
@@ -77,6 +85,8 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
         if State(run.state) in ACTIVE:
             run.progress = fact.progress
         return Merged()
+    if not fact.makes_run and fact.kind is Kind.ENDED and fact.state != celery_states.REVOKED:
+        return _stored_by_hand(run, fact)
     _fill_in(run, fact)
     if fact.kind is Kind.PUBLISHED:
         return Merged()
@@ -90,7 +100,7 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     if state is State.LOST and run.state == State.RUNNING and run.state_note == ENDING_NOTE and n == run.attempt:
         # Its worker has said that it kills it and could not tell the end; its own word, should one come, says more.
         state, provisional, note = State.CANCELLED, True, TERMINATED
-    if (n, rank(state, provisional=provisional)) <= _known(run):
+    if (n, rank(state, provisional=provisional or note in NOT_STARTED)) <= _known(run):
         return Merged(attempt=_attempt(run, fact, n, state))
     if state is State.LOST and _may_run_again(run):
         # The dispatcher publishes the next attempt; Celery's count of retries stays where it was.
@@ -117,8 +127,24 @@ def apply_fact(run: Run, fact: Fact) -> Merged:
     run.truncated = fact.truncated
     if fact.progress is not None:
         run.progress = fact.progress
-    counts = not provisional and state is not State.LOST and bool(fact.left_state or fact.state in _STORED)
+    counts = fact.note not in _TOLD_BY_RECORDER and bool(fact.left_state or fact.state in _STORED)
     return Merged(attempt=_attempt(run, fact, n, state), counts=counts)
+
+
+def _stored_by_hand(run: Run, fact: Fact) -> Merged:
+    """Somebody's own code has stored a result: the last word counts, as it does for Celery, but over a success.
+
+    A console run that has not ended goes on: the worker that has it, or will have it, tells its end.
+    """
+    if run.state == State.SUCCEEDED:
+        return Merged()
+    if run.guaranteed and run.is_active:
+        return Merged(counts=True)
+    run.provisional = run.provisional or run.is_active
+    run.attempt, run.state, run.state_note = max(run.attempt, 1), _state(fact), BY_HAND
+    run.finished_at, run.publish_after = moment(fact.at), None
+    run.error_type, run.error_message, run.truncated = fact.error_type, fact.error_message, fact.truncated
+    return Merged(counts=True)
 
 
 def _never_began(run: Run, fact: Fact) -> bool:
@@ -175,7 +201,7 @@ def _known(run: Run) -> tuple[int, int]:
     if run.attempt and state in {State.WAITING, State.ACCEPTED, State.QUEUED}:
         # Put back after its attempt was lost: only that attempt's own end, or a person's word about it, says more.
         return run.attempt, rank(State.LOST)
-    return run.attempt, rank(state, provisional=run.provisional)
+    return run.attempt, rank(state, provisional=run.provisional or run.state_note in NOT_STARTED)
 
 
 def _fill_in(run: Run, fact: Fact) -> None:
@@ -195,10 +221,11 @@ def _fill_in(run: Run, fact: Fact) -> None:
         run.schedule_name, run.source = fact.schedule_name, Source.SCHEDULE
     elif fact.source in _SOURCES and not _continues(fact):
         run.source = Source(fact.source)
-    if fact.kind is Kind.PUBLISHED:
+    if fact.kind is Kind.PUBLISHED or (fact.note in NOT_STARTED and run.published_at is None):
         run.arguments = kept_arguments(run.task_name, fact.arguments) or run.arguments
         run.summary = summarise(run.arguments, run.task_name)
         run.arguments_exact = fact.arguments_exact and bool(fact.arguments)
+    if fact.kind is Kind.PUBLISHED:
         run.actor_id = fact.actor_id if run.actor_id is None else run.actor_id
         run.actor_label = run.actor_label or fact.actor_label
         run.accepted_at = run.published_at = moment(fact.published or fact.at)
@@ -239,7 +266,7 @@ def _state(fact: Fact) -> State:
         return State.LOST if fact.provisional else State.RETRYING
     if fact.state == celery_states.REVOKED:
         return State.EXPIRED if "expired" in fact.error_message else State.CANCELLED
-    if fact.state == celery_states.IGNORED or fact.note == CHAIN_BROKEN:
+    if fact.state == celery_states.IGNORED or fact.note in NOT_STARTED - {CHORD_UNSENT}:
         return State.CANCELLED
     return State.LOST if fact.note in _LOST_NOTES else State.FAILED
 

@@ -13,10 +13,12 @@ from itertools import compress, count
 from operator import ne
 from typing import Any
 
+from celery.states import READY_STATES
 from django.db import transaction
 
 from jobs.failures.record import note_failures
 from jobs.models import Attempt, Run, RunFile, RunLog
+from jobs.pipeline.canvas import NOT_STARTED
 from jobs.pipeline.facts import Fact, Kind
 from jobs.pipeline.told import Told
 from jobs.states import State
@@ -100,6 +102,7 @@ def record_facts(facts: Iterable[Fact], told: Mapping[str, Told] | None = None) 
 
 def _merged(facts: Sequence[Fact], told: Mapping[str, Told]) -> _Batch:
     ids = {fact.task_id for fact in facts if fact.kind is not Kind.GROUP}
+    ids |= {fact.parent_id for fact in facts if fact.note in NOT_STARTED}
     batch = _Batch({run.task_id: (run, row) for run, row in RUNS.locked("task_id", ids)})
     _expect(batch, facts)
     for fact in facts:
@@ -107,6 +110,8 @@ def _merged(facts: Sequence[Fact], told: Mapping[str, Told]) -> _Batch:
             batch.groups.append(fact)
         elif (run := batch.run(fact.task_id)) is not None:
             _merge(batch, run, fact)
+        elif not fact.makes_run and fact.state in READY_STATES:
+            batch.counted.append(fact)
     for task_id, one in told.items():
         if (run := batch.run(task_id)) is not None:
             if one.progress is not None:
@@ -122,11 +127,14 @@ def _expect(batch: _Batch, facts: Sequence[Fact]) -> None:
     A fact with the console's header whose row is missing belongs to a restored or foreign database: it is dropped.
     """
     for fact in facts:
-        if fact.task_id in batch.known or fact.kind in _OF_NO_RUN:
+        if fact.task_id in batch.known or fact.kind in _OF_NO_RUN or not fact.makes_run:
             continue
         if fact.guaranteed:
             logger.error("A fact of run %s, which this database does not know, is dropped.", fact.task_id)
         elif fact.task_id not in batch.new or fact.kind is Kind.PUBLISHED:
+            if fact.note in NOT_STARTED and (parent := batch.run(fact.parent_id)) is not None:
+                # Who tells it need not know the family of the run that kept it from starting.
+                fact.root_id = parent.root_id or parent.task_id
             batch.new[fact.task_id] = new_observed_run(fact)
 
 
@@ -136,6 +144,7 @@ def _merge(batch: _Batch, run: Run, fact: Fact) -> None:
     if merged.attempt is not None:
         batch.attempts.append(merged.attempt)
     if merged.counts:
+        fact.task = fact.task or run.task_name
         batch.counted.append(fact)
     if run.state in _ENDS and (run.state, run.attempt) != before:
         batch.ended[run.task_id, run.attempt, run.state] = (run, fact)

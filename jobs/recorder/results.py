@@ -49,7 +49,7 @@ def _result(fact: Fact) -> tuple[Any, ...]:
         *_CONTENT,
         fact.result if fact.result is not None else "null",
         meta.get("traceback", fact.traceback) or None,
-        json.dumps({**(meta.get("meta") or {}), "children": meta.get("children") or []}),
+        json.dumps({**(meta.get("meta") or {}), "children": meta.get("children", [])}),
         at,
         moment(fact.started_at) if fact.started_at else None,
         at,

@@ -36,6 +36,7 @@ def publish(app: Any) -> dict[str, str]:
     past = datetime.now(UTC) - timedelta(minutes=1)
     members: Any = group(app.signature(TASKS + "succeed", args=(n,)) for n in range(2)).apply_async()
     members.save()
+    rest = app.signature(TASKS + "succeed", args=["é"], kwargs={"n": 1})
     return {
         "success": send("succeed", 1, "é", kwargs={"period": "2026-09"}),
         "failure": send("break_down", "customer"),
@@ -53,6 +54,8 @@ def publish(app: Any) -> dict[str, str]:
         "no pickle": send("call_out", 404, "gone"),
         "parent pickles": send("call_out", 503, "gone"),
         "no pickle, gave up": send("call_out_again", 429),
+        "lost child": send("die"),
+        "rest of a chain": str((app.signature(TASKS + "break_down", args=["x"]) | rest).apply_async().id),
     }
 
 

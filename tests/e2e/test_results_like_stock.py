@@ -20,10 +20,13 @@ from tests.e2e.stock_results import publish
 #: Celery's own call.
 pytestmark = pytest.mark.filterwarnings("ignore:Call to deprecated setex:DeprecationWarning")
 KINDS = ("success", "failure", "retried", "gave up", "parent", "expired", "periodic", "member", "told", "told, failed",
-         "handed over", "failed by hand", "no pickle", "parent pickles", "no pickle, gave up")  # fmt: skip
+         "handed over", "failed by hand", "no pickle", "parent pickles", "no pickle, gave up",
+         "lost child", "rest of a chain")  # fmt: skip
 COLUMNS = ("task_name", "periodic_task_name", "task_args", "task_kwargs", "status", "worker", "content_type",
            "content_encoding", "result", "traceback", "meta")  # fmt: skip
 UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
+#: How billiard numbers what a process of the pool died of.
+NUMBER = re.compile(r"Job: \d+")
 Both = tuple[dict[str, str], dict[str, str]]
 
 
@@ -50,7 +53,8 @@ def ids(running: Stack) -> Iterator[Both]:
 
 def row(task_id: str) -> dict[str, Any]:
     values: dict[str, Any] = TaskResult.objects.values(*COLUMNS).get(task_id=task_id)
-    return {name: UUID.sub("id", value) if isinstance(value, str) else value for name, value in values.items()}
+    return {name: NUMBER.sub("Job", UUID.sub("id", value)) if isinstance(value, str) else value
+            for name, value in values.items()}  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -66,7 +70,7 @@ def test_the_stock_backend_reads_both_alike(ids: Both, kind: str) -> None:
     for meta in (ours, stock):
         meta["task_id"] = meta["date_done"] = None
         meta["children"] = [type(child).__name__ for child in meta["children"]]
-        meta["result"] = repr(meta["result"])
+        meta["result"] = NUMBER.sub("Job", repr(meta["result"]))
     assert ours == stock
 
 
@@ -75,7 +79,8 @@ def test_the_dates_are_those_of_the_work(ids: Both) -> None:
     for kind in KINDS:
         ours, stock = (dates.get(task_id=one[kind]) for one in ids)
         assert abs((ours["date_done"] - stock["date_done"]).total_seconds()) < 30, kind
-        assert bool(ours["date_started"]) == bool(stock["date_started"]), kind
+        if kind != "lost child":  # its start went with its process, where Celery does not track starts
+            assert bool(ours["date_started"]) == bool(stock["date_started"]), kind
         assert ours["date_started"] is None or ours["date_started"] <= ours["date_done"], kind
 
 

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from jobs.failures.cases import case_digest
 from jobs.models import AuditEvent, FailureCase, FailureGroup, FailureNote, Run
-from jobs.pipeline.backend import CHAIN_BROKEN
+from jobs.pipeline.canvas import CHAIN_BROKEN
 from jobs.states import Source, State
 from tests import jobs_under_test as under_test
 from tests.integration.test_run_page import address, make

@@ -61,7 +61,8 @@ def test_out_of_reach_it_has_its_name_and_what_it_said() -> None:
 def test_a_chord_tells_what_its_header_raised() -> None:
     kept = json.loads(json.dumps(get_pickleable_exception(ClientError(404, "gone")).args))
     cause = UnpickleableExceptionWrapper(*kept)  # as it comes out of Redis
-    found = original(chord_error(f"Dependency x raised {cause!r}", cause))
+    error = chord_error(f"Dependency x raised {cause!r}", cause)
+    found = handled(error, lambda: original(error))
     assert isinstance(found, ChordError) and str(found) == "Dependency x raised ClientError('404: gone')"
     assert type(found.__cause__).__name__ == "ClientError"
 

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.models import Run
-from jobs.pipeline.backend import CHAIN_BROKEN, LOST_CHILD, SHUTDOWN
+from jobs.pipeline.backend import LOST_CHILD, SHUTDOWN
+from jobs.pipeline.canvas import CHAIN_BROKEN, CHORD_BROKEN, CHORD_UNSENT, NOT_STARTED
 from jobs.pipeline.facts import Fact, Kind
 from jobs.recorder.merge import WORKER_GONE, apply_fact, new_observed_run
 from jobs.states import State, rank
@@ -254,3 +255,79 @@ def test_what_replaces_a_task_stays_where_the_task_was() -> None:
         assert (run.task_name, run.arguments, run.root_id, run.group_id) == ("y", "[[2], {}]", "mother", "g"), order
         if order[0] is first:
             assert (run.parent_id, run.source, run.schedule_name) == ("mother", "schedule", "n")
+
+
+def by_hand(state: str, at: float) -> Fact:
+    """What somebody's own code stores, as `AsyncResult.backend.store_result` does."""
+    return ended(state, None, at=at, task="", worker="", provisional=True, makes_run=False)
+
+
+def test_a_result_that_is_stored_by_hand_counts_as_the_last_word_but_over_a_success() -> None:
+    run = new_observed_run(published(1.0))
+    steps = [
+        (by_hand("FAILURE", 2.0), State.FAILED, True),
+        (by_hand("FAILURE", 2.0), State.FAILED, True),  # told again
+        (by_hand("SUCCESS", 3.0), State.SUCCEEDED, True),
+        (by_hand("FAILURE", 4.0), State.SUCCEEDED, False),
+    ]
+    for fact, state, counts in steps:
+        assert apply_fact(run, fact).counts == counts
+        assert (run.state, run.provisional, run.task_name) == (state, True, "x")
+    assert apply_fact(run, ended("FAILURE", None, at=5.0, published=1.0)).counts, "its worker's own word says more"
+    assert (run.state, run.provisional) == (State.FAILED, False)
+    apply_fact(run, by_hand("SUCCESS", 6.0))
+    assert (run.state, run.provisional) == (State.SUCCEEDED, False)
+
+
+def test_a_console_run_goes_on_whatever_is_stored_by_hand() -> None:
+    run = running()
+    assert apply_fact(run, by_hand("FAILURE", 2.0)).counts, "`AsyncResult` says it meanwhile"
+    assert run.state == State.RUNNING
+    apply_fact(run, ended("FAILURE"))
+    apply_fact(run, by_hand("SUCCESS", 3.0))
+    assert run.state == State.SUCCEEDED
+
+
+def test_what_remote_control_revokes_is_stored_until_a_worker_says_more() -> None:
+    run = new_observed_run(published(1.0))
+    assert apply_fact(run, by_hand("REVOKED", 2.0)).counts
+    assert (run.state, run.provisional) == (State.CANCELLED, True)
+
+
+def test_a_run_that_is_lost_with_its_process_has_a_result_and_one_whose_worker_is_gone_has_none() -> None:
+    for note, counts in [(LOST_CHILD, True), (WORKER_GONE, False)]:
+        run = running()
+        assert apply_fact(run, ended("FAILURE", note=note)).counts is counts
+        assert run.state == State.LOST
+
+
+@pytest.mark.parametrize("note", sorted(NOT_STARTED))
+def test_what_never_started_says_what_it_would_have_been(note: str) -> None:
+    told = {"note": note, "arguments": '[["?", 5], {}]', "arguments_exact": False, "parent_id": "p", "root_id": "r"}
+    fact = ended("FAILURE", None, worker="", **told)
+    run = new_observed_run(fact)
+    merged = apply_fact(run, fact)
+    assert run.state == (State.FAILED if note == CHORD_UNSENT else State.CANCELLED)
+    assert (run.task_name, run.parent_id, run.root_id) == ("tests.task", "p", "r")
+    assert (run.arguments, run.arguments_exact, run.provisional) == ('[["?", 5], {}]', False, False)
+    assert merged.counts
+
+
+def test_what_was_told_never_to_start_and_starts_after_all_runs() -> None:
+    """A member that failed is delivered once more, and then succeeds."""
+    broken = ended("FAILURE", None, at=2.0, worker="", note=CHORD_BROKEN, arguments="[[], {}]")
+    run = new_observed_run(broken)
+    apply_fact(run, broken)
+    apply_fact(run, published(3.0))
+    assert (run.state, run.state_note, run.arguments) == (State.QUEUED, "", "[[1], {}]")
+    apply_fact(run, ended("SUCCESS", None, at=4.0, published=3.0))
+    assert (run.state, run.attempt) == (State.SUCCEEDED, 1)
+
+
+def test_what_is_told_never_to_start_while_it_runs_ends_as_its_worker_says() -> None:
+    broken = ended("FAILURE", None, at=2.0, worker="", note=CHAIN_BROKEN)
+    for order in itertools.permutations([broken, ended("SUCCESS", None, at=3.0, published=1.0)]):
+        run = new_observed_run(published(1.0))
+        for fact in [published(1.0), *order]:
+            apply_fact(run, fact)
+        assert (run.state, run.attempt, run.arguments) == (State.SUCCEEDED, 1, "[[1], {}]")
