@@ -28,6 +28,7 @@ from jobs.failures.hurting import MOST_RETRIED, retryable_runs
 from jobs.failures.verbs import subject_of
 from jobs.ledger.lists import job_history
 from jobs.ledger.readable import readable_group
+from jobs.ledger.retry import why_no_job
 from jobs.ledger.retry_many import NAMED, PACES, last_start, left_out, retry_many, usual_pace
 from jobs.ledger.start import Wish
 from jobs.ledger.verbs import RETRY_RUN, START_RUN
@@ -122,7 +123,8 @@ class RetryGroup(AskView):
         """Why nothing of the group can be retried in one act; "" when it can."""
         job = self.job
         if job is None:
-            return "Its job is no longer in the catalogue."
+            reason = why_no_job(self.group.task_name)
+            return f"{reason[:1].upper()}{reason[1:]}"
         if job.danger is Danger.DANGER and job.dry_run:
             return f"{job.title} wants a dry run before each run: retry its runs one by one."
         return ""

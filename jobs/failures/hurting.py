@@ -73,6 +73,8 @@ def retryable_runs(group: FailureGroup) -> Retryable:
             left_out["pruned since"] += 1
         elif run.state not in FINISHED:
             left_out["not finished"] += 1
+        elif job is None and group.task_name.startswith("celery."):
+            left_out["a task of Celery's own is no job: its run says what to start instead"] += 1
         elif job is None:
             left_out["its job is no longer in the catalogue"] += 1
         elif job.retry is RetrySafety.NEVER:

@@ -10,11 +10,12 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from jobs.catalog.registry import Job, RetrySafety, find_job
+from jobs.catalog.registry import Job, RetrySafety, find_job, job_title
 from jobs.catalog.routing import exists
 from jobs.errors import FormReused, InvalidArguments, JobsError, UnknownJob
 from jobs.models import AuditEvent, Run
 from jobs.pipeline.arguments import decode
+from jobs.pipeline.canvas import NOT_STARTED
 from jobs.states import ACTIVE, RETRYABLE, Source, State
 
 from .audit import Actor, Subject, record
@@ -22,6 +23,9 @@ from .since import since
 from .start import Prepared, Started, Wish, details_of, keep, prepare
 from .summary import summarise
 from .verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN, require
+
+#: Celery's own tasks that call another one again and again in one run; `chunks` sends the second.
+_CALLS_OF_MANY = {"celery.map", "celery.starmap", "celery.chunks"}
 
 
 class RetryRefused(JobsError):
@@ -64,8 +68,8 @@ def retry_run(
     try:
         job = find_job(run.task_name)
     except UnknownJob:
-        sentence = f"no job is called {run.task_name} any more. It may have been renamed or removed since."
-        raise _refused(subject_of(run, run.task_name), actor, wish, RetryRefused(sentence)) from None
+        refusal = RetryRefused(why_no_job(run.task_name, run.arguments))
+        raise _refused(subject_of(run, run.task_name), actor, wish, refusal) from None
     subject = subject_of(run, job.title)
     require(RETRY_RUN, actor, subject, START_RUN.permission, job.permission)
     if job.retry is RetrySafety.NEVER:
@@ -88,7 +92,12 @@ def why_not(run: Run, job: Job | None) -> str:
     if State(run.state) not in RETRYABLE:
         return f"run {run.short_id} has succeeded. To do its work once more, use Run like this."
     if job is None:
-        return f"no job is called {run.task_name} any more. It may have been renamed or removed since."
+        return why_no_job(run.task_name, run.arguments)
+    if not run.arguments_exact and run.state_note in NOT_STARTED:
+        return (
+            f"run {run.short_id} never started and was to get the result of what ran before it, which failed. Retry "
+            f"that one, run {run.parent_id[:8]}; then start {job.title} with its form."
+        )
     if not run.arguments_exact:
         return (
             f"the arguments of run {run.short_id} could not be kept exactly when it was published. Start the job with "
@@ -97,6 +106,36 @@ def why_not(run: Run, job: Job | None) -> str:
     if labels := secrets_of(run, job):
         return f"a secret is never kept for this. Press Edit first and type it again: {', '.join(labels)}."
     return ""
+
+
+def why_no_job(task_name: str, arguments: str = "") -> str:
+    """Why the catalogue has no job for a task, and what to do instead.
+
+    Args:
+        arguments: the run's, which name the task that one of Celery's own calls.
+    """
+    if not task_name:
+        return "which task it was to run is not known: only its end was told."
+    if not task_name.startswith("celery."):
+        return f"no job is called {task_name} any more. It may have been renamed or removed since."
+    if task_name not in _CALLS_OF_MANY:
+        return f"{task_name} is a task of Celery's own, which holds a canvas together. Retry the run that failed in it."
+    inner, times = _called(arguments)
+    words = f"{inner} once for each set of arguments ({times:,})" if inner else "another task many times"
+    return (
+        f"{task_name} is a task of Celery's own: in one run it calls {words}, and some of them may be done. Start "
+        f"{inner or 'that task'} with its form for those that are missing, or have the code that sent it send it again."
+    )
+
+
+def _called(arguments: str) -> tuple[str, int]:
+    """The title of the task that a map, starmap or chunk calls, and how many times; "" where that cannot be read."""
+    try:
+        args, kwargs = decode(arguments)
+        task, rows = kwargs.get("task", args[0] if args else None), kwargs.get("it", args[1] if len(args) > 1 else None)
+        return job_title(str(task["task"])), len(rows)
+    except (InvalidArguments, ValueError, TypeError, LookupError, AttributeError):
+        return "", 0
 
 
 def secrets_of(run: Run, job: Job) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from jobs.ledger.audit import Actor
 from jobs.ledger.retry import RetryRefused, live_retry, retry_run
 from jobs.ledger.start import Wish, start_run
 from jobs.models import AuditEvent, Run, RunObject
+from jobs.pipeline.canvas import CHORD_BROKEN
 from jobs.states import ACTIVE, RETRYABLE, Source, State
 from tests import jobs_under_test as under_test
 from tests.integration.test_run_page import make
@@ -138,7 +139,36 @@ def test_arguments_that_were_not_kept_whole_are_not_guessed(olga: Actor) -> None
 
 def test_a_job_that_is_gone_is_named(olga: Actor) -> None:
     refused(make(State.FAILED, task_name="old.job"), olga, "no job is called old.job any more")
-    refused(make(State.FAILED, task_id="c", task_name="celery.chord_unlock"), olga, "renamed or removed")
+
+
+MANY = [
+    ("celery.starmap", '[[], {"task": {"task": "tests.jobs_under_test.add"}, "it": [[1, 2], [3, 4]]}]'),
+    ("celery.map", '[[{"task": "tests.jobs_under_test.add"}, [1, 2]], {}]'),
+    ("celery.chunks", '[[], {"task": {"task": "tests.jobs_under_test.add"}, "it": [[1], [2]], "n": 1}]'),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments"), MANY)
+def test_a_task_of_celerys_own_is_refused_with_the_true_reason(olga: Actor, name: str, arguments: str) -> None:
+    title = find_job("tests.jobs_under_test.add").title
+    refused(make(State.FAILED, task_name=name, arguments=arguments), olga, rf"it calls {title} .*\(2\).*its form")
+
+
+@pytest.mark.parametrize("arguments", ["[[], {}]", "[[1, 2], {}]", '[[], {"task": {"task": 7}, "it": 3}]', "no JSON"])
+def test_what_it_calls_may_be_unknown(olga: Actor, arguments: str) -> None:
+    refused(make(State.FAILED, task_name="celery.map", arguments=arguments), olga, "calls another task many times")
+
+
+def test_what_holds_a_canvas_together_and_what_has_no_name(olga: Actor) -> None:
+    refused(make(State.FAILED, task_id="c", task_name="celery.chord_unlock"), olga, "Retry the run that failed in it")
+    refused(make(State.FAILED, task_id="d", task_name=""), olga, "which task it was to run is not known")
+
+
+def test_what_never_started_says_what_to_retry_instead(olga: Actor) -> None:
+    broken = {"state_note": CHORD_BROKEN, "parent_id": "0123456789", "task_id": "n"}
+    refused(make(State.CANCELLED, arguments_exact=False, **broken), olga, "Retry that one, run 01234567; then start")
+    whole = make(State.CANCELLED, **{**broken, "task_id": "m"})
+    assert retry_run(whole, actor=olga).run.arguments == whole.arguments, "nothing of its arguments is missing"
 
 
 def test_values_that_fit_no_more_are_told_by_their_name(olga: Actor) -> None:
