@@ -384,6 +384,12 @@ def fail_with_secret(place: str, token: SecretStr, fails: bool = True) -> dict[s
         raise RuntimeError(f"failed at {place} with {said}", {"deep": [said]}) from error
 
 
+@job(title="Say its secret", group="Tests")
+def say_secret(token: SecretStr) -> None:
+    """Fails with what it was given: code that calls it within another task gives it plain text."""
+    raise LookupError(f"nobody has {token}")
+
+
 @shared_task
 def sign_in(user: str, password: str, *more: str) -> str:
     """A task that declares no job, with a parameter that sounds like a secret."""

@@ -98,6 +98,8 @@ class Secrecy:
 
 
 _NOTHING = Secrecy()
+#: Celery's own tasks that call another one again and again in one run; its name and its values are their arguments.
+CALLS_OF_MANY = frozenset({"celery.map", "celery.starmap", "celery.chunks"})
 #: By task name: the entry that it was read from, what the job says, and what is not shown.
 _known: dict[str, tuple[Job, Secrecy, Secrecy]] = {}
 #: Names that nobody here knows, and how many tasks there were then: to be refused costs more than all else.
@@ -119,20 +121,61 @@ def shown_secrecy(task_name: str) -> Secrecy:
     return _both(task_name)[1]
 
 
+def called_within(task_name: str, args: Any, kwargs: Any) -> tuple[str, Sequence[Any]] | None:
+    """Of one of CALLS_OF_MANY: the task that it calls, and what with each time; None of any other and of odd ones."""
+    if task_name not in CALLS_OF_MANY or not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
+        return None
+    given = {**dict(zip(("task", "it"), args, strict=False)), **kwargs}
+    task, rows = given.get("task"), given.get("it")
+    if not isinstance(task, dict) or not isinstance(rows, (list, tuple)):
+        return None
+    return str(task.get("task") or ""), rows
+
+
+def call_has_secrets(task_name: str, args: Any, kwargs: Any) -> bool:
+    """Whether any of these arguments may be secret by a declaration: the task's own, or that of the one it calls."""
+    within = called_within(task_name, args, kwargs)
+    return has_secrets(task_name if within is None else within[0])
+
+
+def replaced_in_call(
+    task_name: str,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    instead: Callable[[Any], Any],
+    secrecy_of: Callable[[str], Secrecy] = declared_secrecy,
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments with another value for each secret one, also where they hold those of another task."""
+    if (within := called_within(task_name, args, kwargs)) is None:
+        return secrecy_of(task_name).replaced(args, kwargs, instead)
+    secrecy, spread = secrecy_of(within[0]), task_name != "celery.map"
+    rows = []
+    for row in within[1]:
+        many = spread and isinstance(row, (list, tuple))
+        values, _ = secrecy.replaced(row if many else [row], {}, instead)
+        rows.append(values if many else values[0])
+    if "it" in kwargs:
+        return list(args), {**kwargs, "it": rows}
+    return [args[0], rows, *args[2:]], dict(kwargs)
+
+
 def sealed(task_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]] | None:
     """The arguments with each declared secret encrypted, as a form keeps them; None where none is in plain text."""
-    secrecy = declared_secrecy(task_name)
-    if secrecy.nothing or not any(_is_plain(text) for text in _leaves(secrecy.among(args, kwargs))):
+    if not any(_is_plain(text) for text in _leaves(_secrets_in(task_name, args, kwargs))):
         return None
-    return secrecy.replaced(args, kwargs, _sealed)
+    return replaced_in_call(task_name, args, kwargs, _sealed)
 
 
 def plain_texts(task_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[str]:
     """What the declared secrets among a message's arguments say."""
-    secrecy = declared_secrecy(task_name)
-    if secrecy.nothing:
-        return []
-    return [decrypted(str(leaf)) for leaf in _leaves(secrecy.among(args, kwargs))]
+    return [decrypted(str(leaf)) for leaf in _leaves(_secrets_in(task_name, args, kwargs))]
+
+
+def _secrets_in(task_name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[Any]:
+    found: list[Any] = []
+    if call_has_secrets(task_name, args, kwargs):
+        replaced_in_call(task_name, args, kwargs, found.append)
+    return found
 
 
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:

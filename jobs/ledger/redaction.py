@@ -6,7 +6,14 @@ import re
 from typing import Any
 
 from jobs.catalog.hints import SECRET_PREFIX
-from jobs.catalog.secrecy import HIDDEN, shown_secrecy, sounds_secret, without_passwords
+from jobs.catalog.secrecy import (
+    HIDDEN,
+    called_within,
+    replaced_in_call,
+    shown_secrecy,
+    sounds_secret,
+    without_passwords,
+)
 from jobs.text import DEEPER, MOST_LEVELS, read_json, safe_text, safe_value
 
 __all__ = ["HIDDEN", "hide", "hide_call", "hide_in_text", "redact", "redact_said"]
@@ -92,6 +99,8 @@ def hide_call(task_name: str, args: Any, kwargs: Any) -> tuple[list[Any], dict[s
     """
     if not (isinstance(args, list) and isinstance(kwargs, dict)):
         raise TypeError("no arguments of a task")
+    if called_within(task_name, args, kwargs) is not None:
+        args, kwargs = replaced_in_call(task_name, args, kwargs, _hidden, shown_secrecy)
     secrecy = shown_secrecy(task_name)
     named = redact(kwargs)
     if secrecy.nothing:

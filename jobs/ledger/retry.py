@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from jobs.catalog.registry import Job, RetrySafety, find_job, job_title
 from jobs.catalog.routing import exists
+from jobs.catalog.secrecy import CALLS_OF_MANY, called_within
 from jobs.errors import FormReused, InvalidArguments, JobsError, UnknownJob
 from jobs.models import AuditEvent, Run
 from jobs.pipeline.arguments import decode
@@ -23,9 +24,6 @@ from .since import since
 from .start import Prepared, Started, Wish, details_of, keep, prepare
 from .summary import summarise
 from .verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN, require
-
-#: Celery's own tasks that call another one again and again in one run; `chunks` sends the second.
-_CALLS_OF_MANY = {"celery.map", "celery.starmap", "celery.chunks"}
 
 
 class RetryRefused(JobsError):
@@ -118,9 +116,9 @@ def why_no_job(task_name: str, arguments: str = "") -> str:
         return "which task it was to run is not known: only its end was told."
     if not task_name.startswith("celery."):
         return f"no job is called {task_name} any more. It may have been renamed or removed since."
-    if task_name not in _CALLS_OF_MANY:
+    if task_name not in CALLS_OF_MANY:
         return f"{task_name} is a task of Celery's own, which holds a canvas together. Retry the run that failed in it."
-    inner, times = _called(arguments)
+    inner, times = _called(task_name, arguments)
     words = f"{inner} once for each set of arguments ({times:,})" if inner else "another task many times"
     return (
         f"{task_name} is a task of Celery's own: in one run it calls {words}, and some of them may be done. Start "
@@ -128,14 +126,13 @@ def why_no_job(task_name: str, arguments: str = "") -> str:
     )
 
 
-def _called(arguments: str) -> tuple[str, int]:
+def _called(task_name: str, arguments: str) -> tuple[str, int]:
     """The title of the task that a map, starmap or chunk calls, and how many times; "" where that cannot be read."""
     try:
-        args, kwargs = decode(arguments)
-        task, rows = kwargs.get("task", args[0] if args else None), kwargs.get("it", args[1] if len(args) > 1 else None)
-        return job_title(str(task["task"])), len(rows)
-    except (InvalidArguments, ValueError, TypeError, LookupError, AttributeError):
-        return "", 0
+        within = called_within(task_name, *decode(arguments))
+    except InvalidArguments:
+        within = None
+    return (job_title(within[0]), len(within[1])) if within is not None and within[0] else ("", 0)
 
 
 def secrets_of(run: Run, job: Job) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kombu.utils import json
 
-from jobs.catalog.secrecy import has_secrets, sealed
+from jobs.catalog.secrecy import CALLS_OF_MANY, has_secrets, sealed
 from jobs.errors import InvalidArguments
 from jobs.text import read_json
 
@@ -41,7 +41,7 @@ def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
 
 def kept_arguments(task_name: str, text: str) -> str:
     """Arguments that code gave to `task_name`, as the ledger keeps them: what the job declares secret is encrypted."""
-    if not text or not has_secrets(task_name):
+    if not text or not (has_secrets(task_name) or task_name in CALLS_OF_MANY):
         return text
     hidden = sealed(task_name, *decode(text))
     return text if hidden is None else encode(*hidden)[0]

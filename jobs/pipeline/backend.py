@@ -27,7 +27,7 @@ from kombu.utils import json as kombu_json
 from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
-from jobs.catalog.secrecy import HIDDEN, declared_secrecy, has_secrets
+from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call
 from jobs.fleet.headers import own_headers
 
 from .canvas import results_to_come, unstarted, while_failing
@@ -249,7 +249,7 @@ class RecordingBackend(PatientBackend):
         meta["task_id"] = task_id
         if (n := execution_number(request)) is not None and str(request.id) == task_id:
             meta[EXECUTION] = n
-        if "args" in meta and has_secrets(name := meta.get("name") or ""):
+        if "args" in meta and call_has_secrets(name := meta.get("name") or "", meta["args"], meta["kwargs"]):
             meta["args"], meta["kwargs"] = _hidden(name, request)
         return meta
 
@@ -375,7 +375,7 @@ def describe(fact: Fact, request: Any) -> Fact:
     fact.eta = execution.retry_eta if fact.state == celery_states.RETRY else None
     if execution.started_clock is not None:
         fact.runtime = time.monotonic() - execution.started_clock
-    if has_secrets(fact.task):
+    if call_has_secrets(fact.task, request.args, request.kwargs):
         args, kwargs = (value if value is None else saferepr(value) for value in _hidden(fact.task, request))
     else:
         args, kwargs = _described(request, "args"), _described(request, "kwargs")
@@ -411,8 +411,8 @@ def _hidden(task_name: str, request: Any) -> tuple[Any, Any]:
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         return None, None
     missing = results_to_come(request)  # by its place it is told which value is secret
-    args, kwargs = declared_secrecy(task_name).replaced(
-        [*[None] * missing, *args], kwargs, lambda value: value if value is None else HIDDEN
+    args, kwargs = replaced_in_call(
+        task_name, [*[None] * missing, *args], kwargs, lambda value: value if value is None else HIDDEN
     )
     return args[missing:], kwargs
 

@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from kombu.utils.encoding import safe_str
 
 from jobs.catalog.registry import find_job
-from jobs.catalog.secrecy import has_secrets, plain_texts
+from jobs.catalog.secrecy import call_has_secrets, plain_texts
 from jobs.fleet.beacon import this_process
 from jobs.models import Run
 from jobs.states import CLAIMABLE, State
@@ -67,12 +67,12 @@ class ConsoleTask(Task):
                 # Celery has said so before the claim, when nothing was stored.
                 start = {"pid": os.getpid(), "hostname": request.hostname}
                 self.backend.store_result(task_id, start, STARTED, request=request)
+        if call_has_secrets(self.name, args, kwargs):
+            # Before anything is checked: what refuses a value may repeat it.
+            hide(plain_texts(self.name, args, kwargs))
         if self.name.startswith("celery."):
             return
         job = find_job(self.name)
-        if has_secrets(self.name):
-            # Before anything is checked: what refuses a value may repeat it.
-            hide(plain_texts(self.name, args, kwargs))
         # A plain task that code published receives what code sent, untouched.
         if job.parameters is not None and (job.declared or n is not None):
             # The tracer passes this very list and dict to the body. The request keeps what the message said: a retry

@@ -60,7 +60,7 @@ BITES = (
         (
             (
                 "jobs/recorder/merge.py",
-                "    if (n, rank(state, provisional=provisional)) <= _known(run):\n",
+                "    if (n, rank(state, provisional=provisional or note in NOT_STARTED)) <= _known(run):\n",
                 "    if n < run.attempt:\n",
             ),
         ),
@@ -102,8 +102,8 @@ BITES = (
         (
             (
                 "jobs/pipeline/backend.py",
-                "        fact.provisional = True\n        return fact\n",
-                "        return fact\n",
+                "        fact.provisional, fact.makes_run = True, False\n",
+                "        fact.makes_run = False\n",
             ),
         ),
         (MACHINE,),

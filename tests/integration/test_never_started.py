@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from celery import current_app, group
 from celery.app.task import Context
+from celery.app.trace import build_tracer
 from celery.exceptions import ChordError
 from django.conf import settings
 from django_celery_results.models import TaskResult
@@ -19,9 +20,10 @@ from jobs.fleet.broker import FACTS_KEY, connect
 from jobs.ledger.shown_arguments import shown_arguments
 from jobs.models import Run
 from jobs.pipeline.canvas import CHORD_UNSENT, RESULT_TO_COME
+from jobs.pipeline.publishing import report_published
 from jobs.recorder.ingest import Ingest
 from jobs.states import State
-from tests.jobs_under_test import fail_with_secret
+from tests.jobs_under_test import fail_with_secret, say_secret
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CANARY = "canary-of-a-chain"
@@ -90,3 +92,24 @@ def test_a_result_stored_within_an_errback_is_not_of_the_chord(redis: Redis) -> 
     record()
     assert list(Run.objects.values_list("task_id", flat=True)) == ["body"]
     assert TaskResult.objects.filter(task_id__in=["before", "other"], status="SUCCESS").count() == 2
+
+
+@pytest.mark.parametrize("name", ["celery.starmap", "celery.chunks", "celery.map"])
+def test_the_secrets_of_a_task_that_is_called_many_times_are_its_own(redis: Redis, name: str) -> None:
+    task_id, places = str(uuid4()), [["here", CANARY], ["there", CANARY]]
+    kwargs: dict[str, Any] = {"task": dict(fail_with_secret.s()), "it": places}
+    if name == "celery.map":
+        kwargs = {"task": dict(say_secret.s()), "it": [CANARY, CANARY]}
+    report_published(name, {"id": task_id, "task": name}, ([], kwargs, {}), "default")
+    request = {"id": task_id, "task": name, "hostname": "w@1", "root_id": task_id, "delivery_info": {},
+               "argsrepr": "()", "kwargsrepr": repr(kwargs), "is_eager": False}  # fmt: skip
+    task = current_app.tasks[name]
+    build_tracer(name, task, app=current_app)(task_id, [], kwargs, request)
+    assert CANARY not in str(redis.get(f"celery-task-meta-{task_id}"))
+    record()
+    run, row = Run.objects.get(task_id=task_id), TaskResult.objects.get(task_id=task_id)
+    assert run.state == State.FAILED
+    told = [run.arguments, run.summary, run.error_message, str(shown_arguments(run, None)), row.task_kwargs]
+    told += [row.result, row.traceback, *run.attempts.values_list("traceback", flat=True)]
+    assert all(CANARY not in str(text) for text in told)
+    assert HIDDEN in str(shown_arguments(run, None)) and HIDDEN in json.loads(row.task_kwargs or "")
