@@ -104,8 +104,9 @@ def _queues(request: HttpRequest, text: str) -> list[SearchResult]:
 
 
 def _workers(request: HttpRequest, text: str) -> list[SearchResult]:
-    named = [beacon for beacon in read_machinery(request).fleet.beacons if text in beacon.worker.lower()]
+    # A name once: its page leads to the others that bear it.
+    named = {beacon.worker: beacon for beacon in read_machinery(request).fleet.beacons if text in beacon.worker.lower()}
     return [
-        SearchResult(one.worker, f"Worker · {', '.join(one.queues[:3])}", worker_href(one.worker), "memory")
-        for one in named[:EACH]
+        SearchResult(name, f"Worker · {', '.join(one.queues[:3])}", worker_href(name), "memory")
+        for name, one in list(named.items())[:EACH]
     ]

@@ -116,17 +116,22 @@ def find_worker(request: HttpRequest, name: str, process: str = "") -> tuple[Jud
     """The worker of this name, when it was read, and whether that is now.
 
     Args:
-        process: which one of several that bear the name; where that is not known any more, the first is meant.
+        process: which one of several that bear the name; where that is not known any more, the one that began last.
 
     Raises:
         Http404: nobody of this name was heard within the last hours.
     """
     judged, at, live = read_workers(request)
     those = [one for one in judged if one.beacon.worker == name]
-    one = next((one for one in those if one.beacon.boot == process), those[0] if those else None)
+    one = next((one for one in those if one.beacon.boot == process), max(those, key=_newest, default=None))
     if one is None:
         raise Http404("No worker of this name has been heard in the last hours.")
     return one, at, live
+
+
+def _newest(judged: Judged) -> tuple[bool, bool, float]:
+    """Whoever is heard, and of those who began last: one that was started again comes before what it replaces."""
+    return judged.alive, judged.condition is not Condition.SILENT, -(judged.beacon.up or 0.0)
 
 
 def worker_page(request: HttpRequest) -> WorkerPage:

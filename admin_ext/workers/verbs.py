@@ -188,9 +188,10 @@ class AskWorker(AskView):
     def _consumers(self, queue: str) -> list[str]:
         """Whom a stop is addressed to: this worker, or all that are heard on the queue."""
         beacons = read_machinery(self.request).fleet.beacons
-        mine = [one.worker for one in beacons if one.worker == self.name and queue in one.queues]
         everybody = self.request.POST.get("everybody") == "on"
-        return [one.worker for one in beacons if queue in one.queues] if everybody else mine
+        taking = (one.worker for one in beacons if queue in one.queues)
+        # A name is addressed once, however many bear it.
+        return [name for name in dict.fromkeys(taking) if everybody or name == self.name]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         asked, worker = self.asked, self._beacon()

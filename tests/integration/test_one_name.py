@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.core.management import call_command
@@ -18,6 +19,7 @@ from redis import Redis
 from jobs.fleet.beacon import beacon_key, begin_process, entry_of, last_key, read_beacons
 from jobs.fleet.beat import _FOLLOW
 from jobs.fleet.broker import BEACONS_KEY, steady_client
+from jobs.fleet.commands import Answers
 from jobs.fleet.conditions import not_followed, read_gone, shared_names
 from jobs.ledger.leases import hold
 from jobs.models import Run
@@ -184,8 +186,26 @@ def test_pages_show_both_and_say_so(redis: Redis, ana: Client) -> None:
         asked = ana.get("/admin/jobs/run/workers/worker/ask/", {"name": NAME, "verb": verb})
         fact = asked.context["facts"][0]
         assert fact.tone == "bad" and "4001" in fact.text and "4002" in fact.text
-    single = ana.get("/admin/jobs/run/workers/worker/", {"name": NAME, "process": "unknown"})
-    assert single.status_code == 200
+    put(redis, TWO, pid=4002, up=6.0)
+    address = "/admin/jobs/run/workers/worker/"
+    for process in ("", "one that is gone"):
+        newest = ana.get(address, {"name": NAME, "process": process}).context["page"]
+        assert newest.line.process == "process 4002 on web-1"
+
+
+def test_a_command_is_addressed_to_a_name_once(redis: Redis, ana: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(redis, ONE)
+    put(redis, TWO)
+    sent: list[Any] = []
+
+    def stop(names: list[str], *_: Any, **__: Any) -> Answers:
+        sent.append(names)
+        return Answers(())
+
+    monkeypatch.setattr("admin_ext.workers.verbs.stop_consuming", stop)
+    address = f"/admin/jobs/run/workers/worker/ask/?{urlencode({'name': NAME, 'verb': 'stop'})}"
+    ana.post(address, {"queue": "default", "reason": "night"})
+    assert sent == [[NAME]]
 
 
 def test_one_name_for_one_process_says_nothing(redis: Redis, ana: Client) -> None:
