@@ -18,6 +18,7 @@ from celery.app.routes import Router
 from celery.exceptions import QueueNotFound
 from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
+from kombu.exceptions import EncodeError
 
 from jobs.catalog.routing import route
 from jobs.errors import JobsError
@@ -120,7 +121,7 @@ class Dispatcher:
             for run in runs:
                 try:
                     self._send(run, producer)
-                except (QueueNotFound, JobsError, ValueError, TypeError, RecursionError) as error:
+                except (QueueNotFound, EncodeError, JobsError, ValueError, TypeError, RecursionError) as error:
                     # One run that cannot be sent must not hold up the others.
                     logger.error("Run %s cannot be published: %s", run.task_id, error)
                     _look_again_later([run], note=f"{UNPUBLISHED}{error}"[:255])

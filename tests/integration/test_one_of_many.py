@@ -9,19 +9,23 @@ from io import StringIO
 from unittest import mock
 
 import pytest
+from celery import current_app
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from redis import Redis
 
+from jobs.catalog.registry import find_job
 from jobs.fleet.broker import FACTS_KEY, list_key
 from jobs.fleet.quarantined import Meant, put_messages_back
 from jobs.ledger.audit import Actor
 from jobs.ledger.export import export_runs
 from jobs.ledger.run_query import RunQuery
+from jobs.ledger.start import start_run
 from jobs.models import Preset, Run
 from jobs.pipeline.arguments import encode
+from jobs.recorder.dispatch import Dispatcher
 from jobs.schedules.scheduler import ConsoleEntry, ConsoleScheduler
 from jobs.states import State
 from tests import jobs_under_test as under_test
@@ -85,3 +89,20 @@ def test_whatever_one_schedule_raises_beat_goes_on() -> None:
     with mock.patch("jobs.schedules.scheduler.find_job", side_effect=RecursionError("too deep")):
         ConsoleScheduler.apply_async(beat, entry, advance=False)
     beat.should_sync.assert_called_once()
+
+
+def test_arguments_that_no_message_takes_hold_up_no_other_run(redis: Redis, roles: None) -> None:
+    boss = Actor.person(User.objects.create_superuser("boss"), via="command")
+    fine = start_run(find_job(under_test.add.name), {"a": 1}, actor=boss).run
+    for depth in range(880, 1000):  # somewhere here what can still be read can no longer be written
+        make(
+            State.ACCEPTED,
+            task_id=f"deep-{depth}",
+            arguments=f"[[{'[' * depth}{']' * depth}], {{}}]",
+            publish_after=timezone.now(),
+        )
+    Dispatcher(current_app, redis).step()
+    fine.refresh_from_db()
+    assert fine.state == State.QUEUED
+    noted = Run.objects.exclude(state_note="").values_list("state_note", flat=True)
+    assert noted and all(note.startswith("cannot be published") for note in noted)
