@@ -86,6 +86,17 @@ def test_no_typed_path_reads_what_somebody_else_uploaded(client: Client, other: 
 
 
 @pytest.mark.parametrize("place", PLACES)
+def test_no_address_behind_the_form_takes_a_typed_path(client: Client, other: str, export: str, place: str) -> None:
+    for path in (other, f"uploads/../{export}"):
+        typed = json.dumps(PLACES[place](travelling(path)))
+        client.post(f"{FORM}preset/", {"nonce": "n", "preset": "Mine", place: typed})
+        client.post(f"{FORM}targets/", {"nonce": "n", place: typed})
+        text = client.get(f"{FORM}?p.{place}={quote(typed)}").content.decode()
+        assert client.post(FORM, {"nonce": "n", **fields_of(text)}).status_code == 200
+    assert not Preset.objects.exists() and not Run.objects.exists()
+
+
+@pytest.mark.parametrize("place", PLACES)
 def test_a_schedule_takes_no_typed_path(client: Client, operator: User, other: str, place: str) -> None:
     operator.groups.add(Group.objects.get(name="Scheduler"))
     page = client.get(SCHEDULE).content.decode()
