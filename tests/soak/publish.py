@@ -45,7 +45,7 @@ def plain(number: int, folder: Path, expected: Expected) -> None:
 
 
 def custom_states(number: int, folder: Path, expected: Expected) -> None:
-    tasks.report_states.delay()
+    tasks.report_states.delay(0.1)
     if number % 2:
         tasks.report_and_break.delay()
 

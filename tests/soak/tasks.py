@@ -45,7 +45,7 @@ class Unspeakable:
 
 
 @shared_task(bind=True)
-def report_states(self: Any, seconds: float = 0.1) -> str:
+def report_states(self: Any, seconds: float) -> str:
     """Every state that a person may set by hand; none of them is an end."""
     tell("start", [seconds])
     for state in ("PROGRESS", "halfway", "STARTED", "PENDING", "RETRY", "RECEIVED"):
