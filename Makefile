@@ -100,7 +100,7 @@ bite: .venv/.dev ## Take the guarantee out, a part at a time: each time a test m
 	@$(BIN)/python -m tests.bite
 
 .PHONY: celery-suite
-celery-suite: .venv/.dev ## Celery's own integration tests, with plain Redis results and with ours (twenty minutes)
+celery-suite: .venv/.dev ## Celery's own integration tests, with plain Redis results and with ours (half an hour)
 	@mkdir -p var && $(BIN)/python -m tests.celery_suite
 
 .PHONY: soak

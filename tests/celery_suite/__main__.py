@@ -2,7 +2,7 @@
 
 The tests are those of the installed release: its source package is downloaded from the package index and its folder
 `t` unpacked under `var/celery-suite/`; nothing of it is kept in this repository. They run twice, each time with a Redis
-of their own, and the outcomes are compared by name.
+of their own and both at once, and the outcomes are compared by name.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import tarfile
 import tempfile
 import venv
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from xml.etree import ElementTree
@@ -38,8 +39,9 @@ def main(chosen: list[str]) -> int:
     """Run the suite, or the tests named by `chosen` (as pytest takes them), and compare; 1 where ours fails more."""
     source = unpacked()
     python = environment(source)
-    plain = run(source, python, chosen, joined=False)
-    ours = run(source, python, chosen, joined=True)
+    # Side by side: most of the time they wait.
+    with ThreadPoolExecutor(2) as legs:
+        plain, ours = legs.map(lambda joined: run(source, python, chosen, joined=joined), (False, True))
     worse = {name for name, outcome in plain.items() if outcome == "passed" and ours.get(name) != "passed"}
     for title, outcomes in (("plain Redis", plain), ("opsconsole", ours)):
         counts = Counter(outcomes.values())
