@@ -63,12 +63,13 @@ class Judged:
 
 # The last words of those whose beacon burns no more, newest first; the names of all that beat within a day are known.
 _GONE = """
-local found, odd = {}, {}
+local found, odd, budget = {}, {}, 4 * tonumber(ARGV[5])
 for _, name in ipairs(redis.call('ZREVRANGEBYSCORE', KEYS[1], '+inf', '-inf', 'LIMIT', 0, ARGV[1])) do
   if redis.call('EXISTS', ARGV[3] .. name) == 0 then
     local size = redis.pcall('STRLEN', ARGV[4] .. name)
-    if type(size) ~= 'number' or size > tonumber(ARGV[5]) then odd[#odd + 1] = name
+    if type(size) ~= 'number' or size > tonumber(ARGV[5]) or size > budget then odd[#odd + 1] = name
     elseif size > 0 then
+      budget = budget - size
       found[#found + 1] = name
       found[#found + 1] = redis.call('GET', ARGV[4] .. name)
     end
@@ -92,9 +93,7 @@ def read_gone(client: Redis) -> tuple[Beacon, ...]:
 
 def ask_gone(pipe: Any) -> None:
     """Put the question of `read_gone` into a pipeline that asks for other things too."""
-    undecoded(
-        pipe, "EVAL", _GONE, 1, BEACONS_KEY, MOST_NAMES, MOST_GONE, beacon_key(""), last_key(""), LONGEST // MOST_GONE
-    )
+    undecoded(pipe, "EVAL", _GONE, 1, BEACONS_KEY, MOST_NAMES, MOST_GONE, beacon_key(""), last_key(""), LONGEST)
 
 
 def told_gone(answer: Any) -> tuple[Beacon, ...]:

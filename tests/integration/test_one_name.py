@@ -156,6 +156,13 @@ def test_who_is_gone_beside_a_living_one_of_its_name_is_told_and_who_was_followe
     assert not not_followed(read_gone(client), read_beacons(client).beacons)
 
 
+def test_a_large_worker_that_is_gone_is_told(redis: Redis) -> None:
+    """One of a thousand greenlets that had taken ten thousand messages ahead."""
+    held = {f"{number:032x}": 1 for number in range(10_000)}
+    put(redis, ONE, burning=False, running=held)
+    assert [len(one.running) for one in read_gone(steady_client())] == [10_000]
+
+
 def test_who_is_started_again_takes_the_place_of_those_of_its_name_that_beat_no_more(redis: Redis) -> None:
     three, another = "3" * 32, "other@host"
     put(redis, ONE, burning=False)
