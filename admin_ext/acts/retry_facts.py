@@ -14,6 +14,7 @@ from jobs.ledger.retry import expires_within
 from jobs.ledger.run_page import RunPage
 from jobs.models import FailureCase, FailureNote, Run
 from jobs.pipeline.canvas import CHAIN_BROKEN
+from jobs.pipeline.delivery import is_limit
 from jobs.states import RETRYABLE, State
 
 #: The rest of a chain is counted up to here.
@@ -116,11 +117,7 @@ def _keeps(run: Run) -> list[Consequence]:
         text = f"Its message's own headers are sent again: {', '.join(map(str, names))}."
         facts.append(Consequence("local_shipping", text))
     limits = kept.get("limits")
-    if (
-        isinstance(limits, list)
-        and len(limits) == 2
-        and all(one is None or type(one) in (int, float) for one in limits)
-    ):
+    if isinstance(limits, list) and len(limits) == 2 and all(one is None or is_limit(one) for one in limits):
         hard, soft = (f"{one:g} s" if one else "none" for one in limits)
         facts.append(Consequence("timer_off", f"Its time limits stay: {hard}, soft {soft}."))
     if (within := expires_within(run)) is not None:

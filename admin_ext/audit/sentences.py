@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.contrib.admin.utils import quote
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 
 from admin_ext.parts.words import initials
 from jobs.ledger.verbs import VERBS, done_words
@@ -70,6 +70,13 @@ def _answered(event: AuditEvent) -> str:
 
 
 def _href(event: AuditEvent) -> str:
+    try:
+        return _address(event)
+    except NoReverseMatch:  # of a job whose name no address can hold
+        return ""
+
+
+def _address(event: AuditEvent) -> str:
     if event.object_type == "run":
         return reverse("admin:jobs_run_change", args=[quote(event.object_id)])
     if event.object_type == "job":

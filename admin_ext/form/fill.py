@@ -16,6 +16,7 @@ from jobs.catalog.registry import Job, job_title
 from jobs.ledger.refill import Refill, refill, refill_from_run
 from jobs.models import Preset, Run, RunObject
 from jobs.pipeline.arguments import UnreadableArguments
+from jobs.text import safe_text
 
 from .upload import FILLED
 from .values import Text, asked_for, page_text
@@ -74,7 +75,7 @@ def read_fill(request: HttpRequest, job: Job, parameters: Parameters) -> Fill:
 def _from_run(request: HttpRequest, job: Job, parameters: Parameters, task_id: str) -> Fill:
     if not may(request, VIEW_RUN):
         return Fill(refusal="Nothing was filled in: you may not see runs. Ask for the role Viewer.")
-    run = Run.objects.filter(task_id=task_id[:255]).first()
+    run = Run.objects.filter(task_id=safe_text(task_id)[:255]).first()
     if run is None:
         return Fill(refusal="Nothing was filled in: that run is not kept any more, or its id was mistyped.")
     if run.task_name != job.name:

@@ -20,6 +20,7 @@ from pydantic import ValidationError as Refused
 from admin_ext.parts.words import local_time
 from jobs.catalog.fields import Kind, Parameter
 from jobs.catalog.refusals import quotes_wanted
+from jobs.text import MOST_LEVELS
 
 #: What one field of a page holds: a text, or several where more than one box can be ticked.
 Text = str | list[str]
@@ -27,7 +28,6 @@ Text = str | list[str]
 MOMENT_WANTED = "Enter a day and a time such as 2026-09-30T14:30."
 DURATION_WANTED = "Enter a duration such as 1 h 30 min, 90 s or 2 d."
 LONGEST_DURATION = 100
-MOST_LEVELS = 100
 _UNITS = {"d": 86_400, "h": 3600, "min": 60}
 _UNIT_WORDS = {
     **dict.fromkeys(("w", "week", "weeks"), Decimal(604_800)),
@@ -139,7 +139,7 @@ def json_of(text: str) -> Any:
     """What the JSON says; raises ValidationError with line and column of what is wrong."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
         _refuse_deep(value)
     except json.JSONDecodeError as error:
         told = f"This is not JSON: {error.msg}, at line {error.lineno}, column {error.colno}. {quotes_wanted(text)}"

@@ -40,8 +40,8 @@ def delivery_of(headers: Mapping[str, Any], embed: Any) -> dict[str, Any]:
     if lost:
         found["lost"] = lost
     limits = headers.get("timelimit")
-    if isinstance(limits, (list, tuple)) and len(limits) == 2 and any(_is_limit(one) for one in limits):
-        found["limits"] = [one if _is_limit(one) else None for one in limits]
+    if isinstance(limits, (list, tuple)) and len(limits) == 2 and any(is_limit(one) for one in limits):
+        found["limits"] = [one if is_limit(one) else None for one in limits]
     if isinstance(embed, dict) and (embed.get("callbacks") or embed.get("errbacks")):
         found["follows"] = True
     return found
@@ -67,5 +67,5 @@ def _own(headers: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return kept, [name[:100] for name in lost[:20]]
 
 
-def _is_limit(value: Any) -> bool:
+def is_limit(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 10**9

@@ -22,13 +22,15 @@ from django.db import transaction
 from django.test import Client
 from redis import Redis
 
+from jobs.ledger.audit import Actor, Subject, record
 from jobs.models import Run
 from jobs.storage import console_storage
+from tests import jobs_under_test as under_test
 
 from .hostile.addresses import Further, routes, seeds
 from .hostile.in_redis import fill_redis
 from .hostile.rows import fill
-from .hostile.values import MARKUP, NUL, REAL_FILE, TEXTS
+from .hostile.values import BROKEN, JSONS, MARKUP, NUL, REAL_FILE, TEXTS
 
 LARGE = os.environ.get("HOSTILE") == "large"
 ROWS = 400 if LARGE else 26
@@ -41,6 +43,10 @@ ASKED = [text[:4000] for text in (*TEXTS, NUL)] if LARGE else [NUL, MARKUP]
 
 
 _PART = re.compile(r"/(?:live|log|new|moments)/(?:\?|$)")
+
+
+#: What a person types in where JSON is asked for.
+TYPED = [text for text in (*JSONS, *BROKEN) if text.strip()]
 
 
 class Visit:
@@ -138,3 +144,30 @@ def test_every_address_answers_over_hostile_data(hostile: None, settings: Any, n
     assert not visit.wrong, "\n".join(f"{len(at)} × {why}\n    {at[:3]}" for why, at in visit.wrong.items())
     runs = [visit.statuses.get(address) for address in seeds(["admin/jobs/run/<path:object_id>/change/"])]
     assert runs.count(200) >= Run.objects.count() // step, "every run has its page"
+
+
+@pytest.mark.parametrize("number", range(len(TYPED)))
+def test_whatever_json_a_person_types_is_told_beside_the_field_or_becomes_a_run(ana: Client, number: int) -> None:
+    form = f"/admin/jobs/run/catalog/{under_test.echo_types.name}/start/"
+    response = ana.post(form, {"nonce": "n", "anything": TYPED[number]})
+    if response.status_code == 302:
+        assert (
+            ana.get(response["Location"]).status_code == 200 and ana.get("/admin/jobs/auditevent/").status_code == 200
+        )
+    else:
+        assert response.status_code == 200 and response.context["form"].errors.keys() & {"anything", "__all__"}
+        response.content.decode()
+
+
+def test_what_is_written_into_the_trail_can_be_kept_and_shown(ana: Client) -> None:
+    actor, odd = Actor(label="a\ud800\x00", via="command"), {"\ud800": ["\x00", float("nan"), {"deep": "\udfff"}]}
+    event = record("start_run", actor, Subject("job", "j\ud800", "l\udfff"), reason="r\x00\ud83d", details=odd)
+    event.refresh_from_db()
+    assert (event.actor_label, event.object_id, event.reason) == ("a?", "j?", "r?")
+    assert event.details == {"?": ["", "nan", {"deep": "?"}]}
+    assert ana.get("/admin/jobs/auditevent/").status_code == 200
+
+
+def test_an_address_that_nobody_has_thought_of_makes_the_test_red() -> None:
+    with pytest.raises(LookupError, match="new_thing"):
+        list(seeds(["admin/jobs/new/<str:new_thing>/"]))

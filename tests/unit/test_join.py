@@ -62,6 +62,7 @@ def test_applications_stand_where_they_must() -> None:
 def test_its_own_templates_come_first_and_ours_before_those_of_applications() -> None:
     (engine,) = joined()["TEMPLATES"]
     assert engine["DIRS"] == ["its own", TEMPLATES]
+    assert (engine["NAME"], engine["BACKEND"]) == ("django", "admin_ext.engine.DjangoTemplates")
     assert "admin_ext.frame.machinery.machinery" in engine["OPTIONS"]["context_processors"]
 
 
