@@ -168,7 +168,7 @@ def test_the_file_of_a_job_with_a_permission_of_its_own_is_for_those_who_hold_it
     client = Client()
     client.force_login(viewer)
     page = client.get(address(run)).content.decode()
-    assert "users.csv" not in page and "Can view user" in page and f"files/{file.pk}/" not in page
+    assert "users.csv" not in page and "User support" in page and f"files/{file.pk}/" not in page
     for opened in (address(run, f"files/{file.pk}/"), f"{address(run)}?preview={file.pk}"):
         assert client.get(opened).status_code == 403, opened
     assert set(AuditEvent.objects.values_list("verb", "outcome")) == {("open_file", "denied")}
