@@ -103,6 +103,10 @@ bite: .venv/.dev ## Take the guarantee out, a part at a time: each time a test m
 celery-suite: .venv/.dev ## Celery's own integration tests, with plain Redis results and with ours (half an hour)
 	@mkdir -p var && $(BIN)/python -m tests.celery_suite
 
+.PHONY: differential
+differential: .venv/.dev ## Generated messages to a worker of Celery's and to ours (DIFFERENTIAL_MESSAGES=1200, DIFFERENTIAL_SEED=1)
+	@$(BIN)/python -m tests.differential
+
 .PHONY: soak
 soak: .venv/.dev ## Two thousand tasks of all kinds, compared with the journal that they write (SOAK_ROUNDS=40)
 	@$(BIN)/python -m tests.soak

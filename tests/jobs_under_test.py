@@ -26,7 +26,7 @@ def note(event: str, **details: Any) -> None:
     request = current_task.request
     line = {"event": event, "id": request.id, "retries": request.retries, "pid": os.getpid(), **details}
     with open(os.environ["OUTSIDE_BOOK"], "ab", buffering=0) as book:
-        book.write(json.dumps(line).encode() + b"\n")
+        book.write(json.dumps(line, default=str).encode() + b"\n")
 
 
 def book(task_id: str, event: str = "start") -> list[dict[str, Any]]:

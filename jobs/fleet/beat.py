@@ -34,7 +34,7 @@ from .beacon import (
 )
 from .broker import BEACONS_KEY, RedisError, connect
 from .day import Day, day_key
-from .headers import execution_number
+from .headers import count, execution_number, recorded_id
 from .taken import Taken
 from .vitals import Vitals
 
@@ -163,10 +163,11 @@ class BeaconStep(bootsteps.StartStopStep):
             "running": running_executions(),
             "holds": _holds(parent),
             "started": {
-                request.id: [request.time_start, int(request.request_dict.get("retries") or 0)] for request in active
+                recorded_id(request.id): [request.time_start, count(request.request_dict.get("retries")) or 0]
+                for request in active
             },
             "tasks": {
-                request.id: [str(request.name)[:255], request.worker_pid]
+                recorded_id(request.id): [str(request.name)[:255], request.worker_pid]
                 for request in sorted(active, key=lambda one: one.time_start)[:MOST_NAMED]
             },
             "at_work": self._taken.by_queue(active),
@@ -216,4 +217,4 @@ def running_executions() -> dict[str, int | None]:
 
     Reserved requests are included: a pool child may claim its run a moment before the main process hears of it.
     """
-    return {request.id: execution_number(request.request_dict) for request in _executions()}
+    return {recorded_id(request.id): execution_number(request.request_dict) for request in _executions()}

@@ -1,4 +1,4 @@
-"""The message headers that the console adds, and the only readers of them.
+"""The message headers that the console adds and the only readers of them, and the id under which a run is kept.
 
 Their names begin with `opsconsole_`, because a message belongs to the project whose task it starts: its own headers are
 read by nobody here. Anybody can write any header, so a value that none of ours can have counts as absent.
@@ -6,11 +6,13 @@ read by nobody here. Anybody can write any header, so a value that none of ours 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from jobs.states import Source
+from jobs.text import safe_text
 
 OWN_PREFIX = "opsconsole_"
 #: Of a message that the dispatcher publishes; with Celery's `retries` it numbers the execution.
@@ -28,7 +30,13 @@ OWN_HEADERS = (
     *(SOURCE_HEADER, ACTOR_HEADER, ACTOR_LABEL_HEADER),
 )
 
+#: Executions are numbered below this: sums of two still fit the tables.
+MOST_COUNTED = 1_000_000_000
 _SOURCES = frozenset(Source)
+#: What the tables hold of an id, in characters.
+_LONGEST_ID = 255
+#: The run of all messages that came without an id, or with an empty one: Celery executes them.
+_NO_ID = "(no id)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +71,27 @@ def execution_number(headers: Mapping[str, Any]) -> int | None:
     return None if attempt is None or retries is None else attempt + retries
 
 
-def count(value: Any, *, below: int = 2**31) -> int | None:
+def recorded_id(task_id: Any) -> str:
+    """The id under which an execution is kept: that of its message wherever the tables can hold it.
+
+    Celery executes whatever the id is. A UUID, a number and the like are kept as their text. Of one that is longer than
+    255 characters, or holds what no database takes as text, the beginning is kept and the SHA-256 of the whole.
+    """
+    text = task_id if isinstance(task_id, str) else "" if task_id is None else str(task_id)
+    if not text:
+        return _NO_ID
+    kept = safe_text(text)
+    if kept == text and len(text) <= _LONGEST_ID:
+        return text
+    mark = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    return f"{kept[: _LONGEST_ID - len(mark) - 1]}~{mark}"
+
+
+def count(value: Any, *, below: int = MOST_COUNTED) -> int | None:
     """`value` where it is a whole number from 0 up to what a database keeps."""
     return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < below else None
 
 
 def _moment(value: Any) -> float | None:
-    usable = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 2**33
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 2**33
     return float(value) if usable else None

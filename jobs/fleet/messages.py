@@ -18,7 +18,7 @@ from typing import Any
 from jobs.text import safe_text
 
 from .broker import Redis, undecoded
-from .headers import count, own_headers
+from .headers import count, own_headers, recorded_id
 from .queues import lists_of, steps
 
 #: Longest message that is read with its arguments, and longest one that is read without them, in bytes.
@@ -156,7 +156,7 @@ def read_message(text: bytes, *, priority: int, size: int, cut: int = 0) -> Wait
         priority=priority,
         size=size,
         task=_text(headers.get("task")),
-        task_id=_text(headers.get("id")),
+        task_id=recorded_id(headers["id"]) if "id" in headers else "",
         published=ours.published,
         not_before=_moment(headers.get("eta")),
         origin=_text(headers.get("origin")).removeprefix("gen"),

@@ -6,6 +6,7 @@ from celery import current_task
 from django.core.files.base import ContentFile
 
 from jobs.errors import JobsError
+from jobs.fleet.headers import recorded_id
 from jobs.storage import console_storage
 
 from .execution import execution_of
@@ -32,7 +33,7 @@ def attach(name: str, content: bytes | str, *, content_type: str, rows: int | No
         raise JobsError("attach() keeps a file of the current run; call it inside a task that a worker runs.")
     name = masked(name)
     data = content.encode() if isinstance(content, str) else content
-    path = console_storage.save(f"runs/{request.id}/{name}", ContentFile(data))
+    path = console_storage.save(f"runs/{recorded_id(request.id)}/{name}", ContentFile(data))
     execution_of(request).files.append(
         {"name": name, "path": path, "content_type": content_type, "size": len(data), "rows": rows}
     )

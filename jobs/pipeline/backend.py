@@ -28,7 +28,7 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call
-from jobs.fleet.headers import own_headers
+from jobs.fleet.headers import own_headers, recorded_id
 
 from .canvas import results_to_come, unstarted, while_failing
 from .exceptions import error_words, message_parts, name_error
@@ -145,12 +145,15 @@ class RecordingBackend(PatientBackend):
             logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
             result = {"unserialisable": masked(safe_repr(result))[:2000]}
             value = self.encode(self._meta(task_id, result, state, traceback, request))
-        if request is not None and str(getattr(request, "id", task_id)) != task_id:
+        if request is not None and recorded_id(getattr(request, "id", task_id)) != recorded_id(task_id):
             request = None  # it is of whoever sets another task's state
-        key, status = self.get_key_for_task(task_id), self._stored_status(task_id)
+        key = self._key_of(task_id)
+        status = self._stored_status(key)
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
+        stored = None if key is None else (key, value, expires)
         if self._is_set_by_hand(task_id, state):
-            self._store_set(task_id, result, state, request, (key, value, expires), replace=status != _DONE)
+            replace = key is not None and status != _DONE
+            self._store_set(task_id, result, state, request, (key, value, expires), replace=replace)
             return result
         if state == celery_states.FAILURE and _has_succeeded(request):
             return result  # Celery broke on showing the value in its log, say: the work was done and told
@@ -167,13 +170,21 @@ class RecordingBackend(PatientBackend):
             if request is not None and not never:
                 self._append_only(fact, take(task_id))
         else:
-            self.ensure(self._write, (fact, take(task_id), (key, value, expires)))
+            self.ensure(self._write, (fact, take(task_id), stored))
         _note_success(state, request)
         return result
 
-    def _stored_status(self, task_id: str) -> str:
+    def _key_of(self, task_id: Any) -> Any:
+        """Where Redis keeps the result; None for an id of which Celery executes the task and cannot keep the result."""
+        try:
+            return self.get_key_for_task(task_id)
+        except (TypeError, ValueError):
+            logger.warning("The result of a task with the id %.100r is kept in no key.", task_id)
+            return None
+
+    def _stored_status(self, key: Any) -> str:
         """The status that Redis has, whatever stands beside it: the meta of a RETRY set by hand is no exception."""
-        payload = self.ensure(self.get, (self.get_key_for_task(task_id),))
+        payload = None if key is None else self.ensure(self.get, (key,))
         try:
             return str(self.decode(payload)["status"]) if payload else celery_states.PENDING
         except Exception:  # noqa: BLE001 - what cannot be read is replaced, and ends no task
@@ -245,7 +256,10 @@ class RecordingBackend(PatientBackend):
         return symbol_by_name(_STORED_RESULTS)(app=self.app)
 
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
-        meta: dict[str, Any] = self._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        try:
+            meta: dict[str, Any] = self._get_result_meta(result, state, traceback, request)
+        except (AttributeError, TypeError):  # odd stamps among the headers: Celery would keep nothing at all
+            meta = self._get_result_meta(result, state, traceback, None)
         meta["task_id"] = task_id
         if (n := execution_number(request)) is not None and str(request.id) == task_id:
             meta[EXECUTION] = n
@@ -383,7 +397,7 @@ def describe(fact: Fact, request: Any) -> Fact:
         "args": args,
         "kwargs": kwargs,
         "group": request.group,
-        "meta": request.get("meta") or {},
+        "meta": meta if isinstance(meta := request.get("meta"), dict) else {},
     }
     return fact
 

@@ -7,14 +7,17 @@ append; the recorder's ingest reads, merges, acknowledges and trims.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
 from jobs.fleet import headers
 from jobs.fleet.broker import FACTS_KEY
+from jobs.fleet.headers import MOST_COUNTED, count, recorded_id
 from jobs.text import is_odd_json, read_json
 
 VERSION = 1
@@ -26,7 +29,7 @@ MAX_TRACEBACK = 64_000
 #: Epoch seconds that a database can keep as a time.
 Epoch = Annotated[float, Field(ge=0, lt=250_000_000_000)]
 Seconds = Annotated[float, Field(ge=0, lt=1_000_000_000)]
-Count = Annotated[int, Field(ge=0, lt=2**31)]
+Count = Annotated[int, Field(ge=0, lt=MOST_COUNTED)]
 
 
 class Kind(StrEnum):
@@ -108,17 +111,45 @@ class Fact:
     version: int = VERSION
 
     def entry(self) -> dict[str, str]:
-        """The fields of the stream entry."""
+        """The fields of the stream entry, which `read_entry` can read whatever the message held that it tells of."""
         told = {name: value for name in _NAMES if (value := getattr(self, name)) != _DEFAULTS.get(name, _NEVER)}
-        return {"f": json.dumps(told)}
+        for name, readable in _READABLE:
+            if name in told:
+                told[name] = readable(told[name])
+        return {"f": _to_json(told)}
 
 
+_to_json = json.JSONEncoder(default=str).encode
 _BARE = Fact(kind=Kind.ENDED, task_id="", at=0)
 _FACTS = TypeAdapter(Fact)
 _NAMES = tuple(_BARE.__dataclass_fields__)
 _NEVER = object()
 #: What a fact need not carry.
 _DEFAULTS: dict[str, Any] = {name: getattr(_BARE, name) for name in _NAMES if name not in {"kind", "task_id", "at"}}
+
+
+def _id(value: Any) -> str:
+    """Of another task or of a group; "" where it is no id."""
+    return recorded_id(value) if isinstance(value, (str, UUID)) and value else ""
+
+
+def _line(value: Any) -> str:
+    return value if isinstance(value, str) and len(value) <= 255 else str(value)[:255]
+
+
+def _epoch(value: Any) -> float | None:
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 250_000_000_000
+    return float(value) if usable else None
+
+
+#: What a message may have put into a fact, in a form that the tables take.
+_READABLE: tuple[tuple[str, Callable[[Any], Any]], ...] = (
+    ("task_id", recorded_id),
+    *((name, _id) for name in ("root_id", "parent_id", "group_id")),
+    *((name, _line) for name in ("task", "worker", "queue", "schedule_name", "origin")),
+    *((name, _epoch) for name in ("eta", "expires", "published")),
+    ("retries", lambda value: count(value) or 0),
+)
 
 
 def read_entry(entry: dict[str, str]) -> Fact:

@@ -23,6 +23,7 @@ from django.conf import settings
 from redis import Redis
 
 from jobs.fleet.broker import RedisError, connect
+from jobs.fleet.headers import count, recorded_id
 from jobs.text import safe_text
 
 from .facts import execution_number
@@ -281,7 +282,7 @@ def open_live(request: Any) -> None:
         if _capture not in target.handlers and (not name or not target.propagate):
             target.addHandler(_capture)
     number = execution_number(request)
-    current.run = LiveRun(str(request.id), (request.retries or 0) + 1 if number is None else number)
+    current.run = LiveRun(recorded_id(request.id), (count(request.retries) or 0) + 1 if number is None else number)
 
 
 def _close(task: Any = None, **_: Any) -> None:
@@ -293,13 +294,13 @@ def _close(task: Any = None, **_: Any) -> None:
         run.closed = True
 
 
-def record_of(task_id: str | None) -> LiveRun | None:
+def record_of(task_id: Any) -> LiveRun | None:
     """The record of that run, where this thread is inside its body; else None."""
     run = current.run
-    return run if run is not None and run.task_id == task_id else None
+    return run if run is not None and run.task_id == recorded_id(task_id) else None
 
 
-def take(task_id: str | None) -> LiveRun | None:
+def take(task_id: Any) -> LiveRun | None:
     """The record of the run that ends in this thread, which from now on tells nothing more; None for another's end."""
     run = record_of(task_id)
     if run is None:

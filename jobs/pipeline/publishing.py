@@ -108,7 +108,7 @@ def report_published(
         parent_id=headers.get("parent_id") or "",
         schedule_name=headers.get("periodic_task_name") or "",
         group_id=headers.get("group") or "",
-        origin=(headers.get("origin") or "").removeprefix("gen"),
+        origin=str(headers.get("origin") or "").removeprefix("gen"),
         eta=_epoch(headers.get("eta")),
         expires=_epoch(headers.get("expires")),
         published=ours.first_published,
@@ -121,9 +121,9 @@ def report_published(
         logger.warning("The publishing of %s was not reported (%s); its end will be.", fact.task_id, error)
 
 
-def _epoch(moment: str | None) -> float | None:
-    """Celery writes a message's times in ISO 8601."""
+def _epoch(moment: Any) -> float | None:
+    """Celery writes a message's times in ISO 8601; whoever writes a header can write anything."""
     try:
         return datetime.fromisoformat(moment).timestamp() if moment else None
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None

@@ -1,8 +1,10 @@
-"""Messages that a worker cannot even read are set aside, and the worker goes on.
+"""Messages that end a worker of Celery's are set aside, and the worker goes on.
 
 Celery 5.7 ends with exit code 1 on most of them, and puts some of them back first, so that every restart ends as well
-(`tests/e2e/test_poison.py` has the list). What kombu takes from Redis passes here first; whatever breaks on the way
-from there to the pool costs one message, which is kept in `opsconsole:quarantine` for a person to look at.
+(`tests/e2e/test_poison.py` has the list). Nothing is judged here: what kombu takes from Redis goes the way that it goes
+in any worker of Celery's, and what breaks on that way costs one message, which is kept in `opsconsole:quarantine` for a
+person to look at. The way has two halves: what came is read and reserved; once a slot of the pool is free, at once or
+much later, it is given to the pool.
 """
 
 from __future__ import annotations
@@ -10,27 +12,28 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import redis
+from billiard.einfo import ExceptionInfo
 from celery import bootsteps
+from celery.worker.state import task_ready
 from django.conf import settings
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 
 from jobs.fleet.broker import connect, transport_option
 from jobs.fleet.quarantined import QUARANTINE_KEPT, QUARANTINE_KEY
+from jobs.fleet.taken import queue_of, routes_of
 
 logger = logging.getLogger(__name__)
 
 #: So many characters of a message are kept.
 MAX_MESSAGE = 64_000
-#: Headers that become facts: one of another type would hold up the facts of everybody else.
-_TEXTS = ("id", "root_id", "parent_id", "group", "periodic_task_name", "origin")
-_LONGEST = 255
-_NUMBERS = {"retries": 2**31}
-#: An outage is no fault of the message: it is delivered again.
+#: An outage is no fault of the message: it is delivered again. A value that redis-py cannot send is none.
 _OUTAGES = (redis.RedisError, OperationalError, OSError, MemoryError)
+_NO_OUTAGE = redis.DataError
 
 
 class QuarantineStep(bootsteps.StartStopStep):
@@ -38,11 +41,20 @@ class QuarantineStep(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
+    def __init__(self, parent: Any, **kwargs: Any) -> None:
+        super().__init__(parent, **kwargs)
+        guard, controller = Quarantine(parent.hostname), parent.controller
+        starting = guard.starting(controller)
+        if parent.on_task_request == controller._process_task:  # a pool that counts no slots is handed each at once
+            parent.on_task_request = starting
+        controller._process_task = starting
+        self._guard = guard
+
     def start(self, parent: Any) -> None:
         transport = parent.connection.transport
         if transport.driver_type != "redis":
             return
-        guard = Quarantine(parent.hostname)
+        guard = self._guard
         channel = parent.connection.default_channel
         # The answer to BRPOP, before kombu reads it as JSON. None is what Redis says when there was nothing.
         channel.client.set_response_callback("BRPOP", guard.readable)
@@ -72,14 +84,41 @@ class Quarantine:
 
         def guarded(message: Any, queue: str) -> None:
             try:
-                _check(message)
                 deliver(message, queue)
-            except _OUTAGES:
-                raise
-            except Exception as error:  # noqa: BLE001 (Celery's consumer would end the worker)
+            except Exception as error:  # Celery's consumer would end the worker
+                if _is_outage(error):
+                    raise
                 self._set_aside(queue, json.dumps(message), error)
-                if (tag := _tag(message)) is not None:
-                    channel.qos.ack(tag)
+                with suppress(_NO_OUTAGE, LookupError, TypeError):  # where it has a tag, and was taken by it
+                    channel.qos.ack(message["properties"]["delivery_tag"])
+
+        return guarded
+
+    def starting(self, controller: Any) -> Callable[[Any], None]:
+        """How `controller` gives an execution to its pool, but that one on which that breaks is set aside.
+
+        It is called when a slot is free: with the message in hand, or from the end of another execution, or by the
+        timer; from there an error would end the worker, or leave the message with it and its slot taken.
+        """
+        process = controller._process_task
+
+        def guarded(request: Any) -> None:
+            try:
+                _check_limits(request, controller.pool)
+                process(request)
+            except Exception as error:
+                if _is_outage(error):
+                    raise
+                if request.time_start is not None:
+                    # A pool without processes of its own has begun it: as if one of a process had told its failure.
+                    request.on_failure(ExceptionInfo())
+                    return
+                self._set_aside(_origin(controller.app, request), json.dumps(request.message._raw), error)
+                task_ready(request)
+                request.acknowledge()
+                if controller.pool.uses_semaphore and (release := getattr(controller, "_quick_release", None)):
+                    # In the next turn: many of these may wait for the slot, and each would call the next one.
+                    controller.hub.call_soon(release)
 
         return guarded
 
@@ -103,33 +142,25 @@ class Quarantine:
             pipe.execute()
 
 
-def _check(message: Any) -> None:
-    """Raise ValueError for what Celery takes and we, or a pool process, would break on later."""
-    if not isinstance(message, dict) or not isinstance(message.get("properties"), dict):
-        raise ValueError("no message of Celery's")
-    if _tag(message) is None:
-        raise ValueError("a message without a delivery tag")
-    headers = message.get("headers")
-    if not isinstance(headers, dict) or "task" not in headers:
-        return  # of protocol 1, or unknown: Celery drops it with a word in its log
-    if headers.get("id") is None:
-        raise ValueError("it has no id")
-    for name in _TEXTS:
-        value = headers.get(name)
-        if value is not None and not (isinstance(value, str) and len(value) <= _LONGEST):
-            raise ValueError(f"its header {name} is no text of at most {_LONGEST} characters")
-    for name, below in _NUMBERS.items():
-        value = headers.get(name)
-        if value is not None and not (isinstance(value, int | float) and 0 <= value < below):
-            raise ValueError(f"its header {name} is no number that can be")
-    if any(not isinstance(limit, int | float | None) for limit in headers.get("timelimit") or ()):
-        raise ValueError("its time limits are no numbers")
+def _is_outage(error: Exception) -> bool:
+    return isinstance(error, _OUTAGES) and not isinstance(error, _NO_OUTAGE)
 
 
-def _tag(message: Any) -> str | None:
-    properties = message.get("properties") if isinstance(message, dict) else None
-    tag = properties.get("delivery_tag") if isinstance(properties, dict) else None
-    return tag if isinstance(tag, str) else None
+def _check_limits(request: Any, pool: Any) -> None:
+    """Raise what the pool of processes would raise once one of them has begun: its timer adds the first limit."""
+    try:
+        hard, soft = request.time_limits
+        if pool.uses_semaphore:
+            float(soft or request.task.soft_time_limit or hard or request.task.time_limit or 0)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("its time limits are no numbers") from error
+
+
+def _origin(app: Any, request: Any) -> str:
+    """The queue that its message says it came from; "" where the application knows none of that name."""
+    info = request.delivery_info
+    queue = queue_of(str(info.get("exchange") or ""), str(info.get("routing_key") or ""), routes_of(app))
+    return queue if queue in app.amqp.queues else ""
 
 
 def _queue_of(key: str) -> str:

@@ -20,6 +20,7 @@ from kombu.utils.encoding import safe_str
 from jobs.catalog.registry import find_job
 from jobs.catalog.secrecy import call_has_secrets, plain_texts
 from jobs.fleet.beacon import this_process
+from jobs.fleet.headers import recorded_id
 from jobs.models import Run
 from jobs.states import CLAIMABLE, State
 
@@ -100,7 +101,7 @@ class ConsoleTask(Task):
             # Of a rejection for good the worker's main process reports the failure, and does not know when it began.
             kind = Kind.ENDED if state == IGNORED or requeued else Kind.STARTED
             note = STOPPED if isinstance(retval, Cancelled) else NOT_PUT_BACK if requeued else ""
-            fact = Fact(kind, str(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
+            fact = Fact(kind, recorded_id(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
             if requeued:
                 fact.error_type, fact.error_message = type(retval).__name__, masked(safe_str(retval.reason))[:500]
             self.backend.append_fact(describe(fact, request))
