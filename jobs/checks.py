@@ -13,7 +13,7 @@ from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs
 from jobs.fleet.hazards import of_settings
 from jobs.pipeline.backend import RecordingBackend
-from jobs.pipeline.task import ConsoleTask
+from jobs.pipeline.joined import is_joined, why_unclaimed
 
 
 @register("jobs")
@@ -38,15 +38,17 @@ def check_jobs(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 @register("jobs")
 def check_tasks(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Tasks whose class is not ours: nothing would claim their runs."""
+    """Tasks whose runs nothing would claim."""
+    if not is_joined(current_app):
+        return []  # told of all of them at once
     return [
         Warning(
-            f"The task {name} has the base class {type(task).__mro__[1].__name__}, which does not claim its run.",
-            hint="Derive that class from jobs.pipeline.task.ConsoleTask; until then a run of it may execute twice.",
+            f"The console does not start the task {name}: {why}. A run of it might execute twice.",
+            hint="Give it a base class without that, or have a task of its own start it by .delay().",
             id="jobs.W005",
         )
         for name, task in sorted(current_app.tasks.items())
-        if not name.startswith("celery.") and not isinstance(task, ConsoleTask)
+        if not name.startswith("celery.") and (why := why_unclaimed(task))
     ]
 
 
@@ -54,7 +56,7 @@ def check_tasks(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     """Celery settings without which nothing is recorded or scheduled."""
     found: list[CheckMessage] = []
-    if current_app.task_cls != "jobs.pipeline.task:ConsoleTask":
+    if not is_joined(current_app):
         found.append(
             Error(
                 f"The Celery application {current_app.main} is not joined: nothing would claim or report a run.",

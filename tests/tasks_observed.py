@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from celery import current_task, shared_task
+from celery import Task, current_task, shared_task
 from celery.exceptions import Ignore, Reject, SoftTimeLimitExceeded
 from django.db import connection
 from kombu.utils import json as tagged
@@ -57,6 +57,21 @@ def add_up(numbers: list[int]) -> int:
     tell("start", [numbers])
     tell("succeeded")
     return sum(numbers)
+
+
+class Silent(Task):
+    """As a project's own base class may be: it replaces what it does not know of."""
+
+    abstract = True
+
+    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
+        tell("before", args, **kwargs)
+
+
+@shared_task(base=Silent)
+def succeed_on_another_base(number: int) -> int:
+    tell("start", [number])
+    return number
 
 
 @shared_task

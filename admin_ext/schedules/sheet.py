@@ -18,6 +18,7 @@ from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Danger, Job
 from jobs.errors import InvalidArguments
 from jobs.ledger.refill import refill
+from jobs.ledger.start import why_not_startable
 from jobs.schedules.drafts import Draft
 from jobs.schedules.preview import Preview, preview
 from jobs.schedules.spec import Every
@@ -152,6 +153,8 @@ class ScheduleSheet:
 
 def why_not_schedulable(job: Job) -> str:
     """Why a job cannot be scheduled at all; "" when it can."""
+    if refusal := why_not_startable(job):
+        return refusal
     if job.parameters is None:
         return f"It has no form: {job.why_not}"
     if any(field.kind is Kind.FILE and field.required for field in job.parameters.fields):

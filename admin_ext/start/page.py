@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.conf import settings
@@ -29,7 +30,7 @@ from jobs.errors import FormReused, InvalidArguments, NotPermitted, UnknownJob
 from jobs.ledger.audit import Subject
 from jobs.ledger.lists import job_history
 from jobs.ledger.retry import RetryRefused, retry_run
-from jobs.ledger.start import Started, start_run
+from jobs.ledger.start import Started, start_run, why_not_startable
 from jobs.ledger.verbs import START_RUN, require
 from jobs.models import Run
 from jobs.states import State
@@ -58,6 +59,8 @@ class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
             self.job = find_job(kwargs["name"])
         except UnknownJob as error:
             raise Http404(str(error)) from None
+        if refusal := why_not_startable(self.job):
+            self.job = replace(self.job, parameters=None, why_not=refusal)
 
     @property
     def title(self) -> str:

@@ -21,7 +21,7 @@ from jobs.states import ACTIVE, RETRYABLE, Source, State
 
 from .audit import Actor, Subject, record
 from .since import since
-from .start import Prepared, Started, Wish, details_of, keep, prepare
+from .start import Prepared, Started, Wish, details_of, keep, prepare, why_not_startable
 from .summary import summarise
 from .verbs import RETRY_RUN, RETRY_UNSAFE, START_RUN, require
 
@@ -91,6 +91,8 @@ def why_not(run: Run, job: Job | None) -> str:
         return f"run {run.short_id} has succeeded. To do its work once more, use Run like this."
     if job is None:
         return why_no_job(run.task_name, run.arguments)
+    if refusal := why_not_startable(job):
+        return refusal
     if not run.arguments_exact and run.state_note in NOT_STARTED:
         return (
             f"run {run.short_id} never started and was to get the result of what ran before it, which failed. Retry "

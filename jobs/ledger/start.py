@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from celery import current_app
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
@@ -20,6 +21,7 @@ from jobs.catalog.routing import NoRoute, Route, route
 from jobs.errors import FormReused, InvalidArguments
 from jobs.models import Run, RunObject
 from jobs.pipeline.arguments import encode
+from jobs.pipeline.joined import why_unclaimed
 from jobs.states import Source, State
 
 from .audit import Actor, Subject, record
@@ -138,10 +140,19 @@ def start_run(
     return Started(run, created=True)
 
 
+def why_not_startable(job: Job) -> str:
+    """Why the console starts no run of this job, whatever its values; "" where it does."""
+    task = current_app.tasks.get(job.name)
+    why = "" if task is None else why_unclaimed(task)
+    return why and f"The console does not start {job.title}, because a run of it might execute twice: {why}."
+
+
 def prepare(
     job: Job, values: Mapping[str, Any], actor: Actor, source: Source, wish: Wish, positional: Sequence[Any] = ()
 ) -> Prepared:
     """The run that these values ask for, checked and not yet kept; raises InvalidArguments."""
+    if refusal := why_not_startable(job):
+        raise InvalidArguments({"": refusal})
     objects: list[Model] = []
     if job.parameters is not None:
         call, typed = job.parameters.check(values)

@@ -12,6 +12,7 @@ from jobs.fleet.broker import forget_clients
 from jobs.fleet.hazards import warn_of_settings
 
 from .connections import keep_connections
+from .joined import JoinedTask, join_tasks
 from .live import install
 from .outlive import OutliveStep
 from .publishing import report_published, stamp_message
@@ -21,10 +22,10 @@ from .quarantine import QuarantineStep
 def integrate(app: Celery) -> None:
     """Make `app`'s tasks claim their runs, its publishers and workers report, and its workers keep a beacon.
 
-    Call it once, where the application is made. It touches no model: the task class is named by its path, because it
-    imports the ledger and Celery resolves it only after Django is ready.
+    Call it once, where the application is made. It touches no model and changes no class that tasks are made of: each
+    is joined when it is registered.
     """
-    app.task_cls = "jobs.pipeline.task:ConsoleTask"
+    join_tasks(app)
     app.steps["worker"].add(BeaconStep)
     app.steps["consumer"].add(QuarantineStep)
     app.steps["consumer"].add(OutliveStep)
@@ -40,8 +41,8 @@ def integrate(app: Celery) -> None:
 
 
 def _report_dropped(task: Any = None, state: str = "", retval: Any = None, **_: Any) -> None:
-    if (report := getattr(task, "report_dropped", None)) is not None:
-        report(state, retval)
+    if isinstance(task, JoinedTask):
+        symbol_by_name("jobs.pipeline.task:report_dropped")(task, state, retval)
 
 
 def _report_refused(**told: Any) -> None:

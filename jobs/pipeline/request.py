@@ -6,13 +6,15 @@ It tells what it alone knows, too: when the pool took the execution, and which m
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cache, cached_property
+from types import new_class
 from typing import Any
 
 from billiard.einfo import ExceptionInfo, ExceptionWithTraceback  # type: ignore[attr-defined]  # no stub knows it
 from celery.app.task import Context
 from celery.states import REJECTED
 from celery.worker.request import Request
+from kombu.utils.imports import symbol_by_name
 
 from .backend import RecordingBackend, describe
 from .execution import execution_of
@@ -27,7 +29,7 @@ REFUSED = "never started: a worker refused its message, which is gone"
 
 
 class ConsoleRequest(Request):
-    """The request class of every `ConsoleTask`."""
+    """Stands before the request class of every task."""
 
     @cached_property
     def _context(self) -> Context:
@@ -44,6 +46,18 @@ class ConsoleRequest(Request):
         if isinstance(error, MemoryError):
             exc_info.exception = _MemoryError(*error.args)
         super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+
+
+@cache
+def joined_request(theirs: Any) -> Any:
+    """A task's own request class, or that of its path, joined; what is no class of Celery's requests stays as it is."""
+    kind = symbol_by_name(theirs)
+    if kind is Request:
+        return ConsoleRequest
+    if not isinstance(kind, type) or not issubclass(kind, Request) or issubclass(kind, ConsoleRequest):
+        return kind
+    told = {"__module__": kind.__module__, "__doc__": kind.__doc__}
+    return new_class(kind.__name__, (ConsoleRequest, kind), exec_body=lambda names: names.update(told))
 
 
 def report_refused(sender: Any = None, message: Any = None, exc: Any = None, **_: Any) -> None:

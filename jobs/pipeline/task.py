@@ -1,4 +1,4 @@
-"""The base class of every task: before the body of a run that the console accepted, the claim."""
+"""What a joined task does besides its own: the claim before its body, and telling what Celery does not."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import logging
 import os
 import secrets
 import time
+from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from celery import Task
@@ -28,6 +30,7 @@ from .backend import RecordingBackend, describe
 from .cancelled import STOPPED, Cancelled
 from .execution import Execution, execution_of, note_execution
 from .facts import Fact, Kind, execution_number
+from .joined import takes_typed
 from .live import hide, masked, open_live
 from .unknown import count_if_unknown
 
@@ -40,82 +43,76 @@ NOT_PUT_BACK = "it asked to be put back into its queue, and its message was gone
 CLAIM_PATIENCE = 20.0
 
 
-class ConsoleTask(Task):
-    """Claims the run, types its arguments, and keeps what the message said for automatic retries."""
+def begin(task: Task, task_id: str, args: Any, kwargs: Any) -> None:
+    """Before the body, of every task of a joined application: claim the run, and type its arguments in place.
 
-    abstract = True
-    Request = "jobs.pipeline.request:ConsoleRequest"
+    Args:
+        args: a list where they are to be typed (`jobs.pipeline.joined`).
 
-    def before_start(self, task_id: str, args: Any, kwargs: Any) -> None:
-        """Called by the tracer before the body; raising `Ignore` here drops the message without running it.
-
-        Raises:
-            Ignore: this execution is not the one that the ledger waits for.
-            InvalidArguments: the arguments no longer fit the job's parameters; the run fails without its body.
-        """
-        request = self.request
-        n = execution_number(request)
-        # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
-        close_old_connections()
-        execution = Execution(started_at=time.time(), started_clock=time.monotonic())
-        note_execution(request, execution)
-        if n is not None:
-            execution.claimed = False
-            claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
-            execution.claimed = True
-            open_live(request)
-            if self.track_started and not (self.ignore_result or request.ignore_result):
-                # Celery has said so before the claim, when nothing was stored.
-                start = {"pid": os.getpid(), "hostname": request.hostname}
-                self.backend.store_result(task_id, start, STARTED, request=request)
-        if call_has_secrets(self.name, args, kwargs):
-            # Before anything is checked: what refuses a value may repeat it.
-            hide(plain_texts(self.name, args, kwargs))
-        if self.name.startswith("celery."):
-            return
-        job = find_job(self.name)
-        # A plain task that code published receives what code sent, untouched.
-        if job.parameters is not None and (job.declared or n is not None):
-            # The tracer passes this very list and dict to the body. The request keeps what the message said: a retry
-            # publishes it, and the stored result shows it; neither may see a secret or an object.
-            request.update(args=list(args), kwargs=dict(kwargs))
-            call = job.parameters.to_python(args, kwargs)
+    Raises:
+        Ignore: this execution is not the one that the ledger waits for: the message is dropped without running it.
+        InvalidArguments: the arguments no longer fit the job's parameters; the run fails without its body.
+    """
+    request = task.request
+    n = execution_number(request)
+    # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
+    close_old_connections()
+    execution = Execution(started_at=time.time(), started_clock=time.monotonic())
+    note_execution(request, execution)
+    if n is not None:
+        execution.claimed = False
+        claim_or_ignore(task_id, n, worker=request.hostname or "", retries=request.retries or 0)
+        execution.claimed = True
+        open_live(request)
+        if task.track_started and not (task.ignore_result or request.ignore_result):
+            # Celery has said so before the claim, when nothing was stored.
+            start = {"pid": os.getpid(), "hostname": request.hostname}
+            task.backend.store_result(task_id, start, STARTED, request=request)
+    if call_has_secrets(task.name, args, kwargs):
+        # Before anything is checked: what refuses a value may repeat it.
+        hide(plain_texts(task.name, args, kwargs))
+    if task.name.startswith("celery.") or not takes_typed(task.name, vars(request)):
+        return
+    if (parameters := find_job(task.name).parameters) is not None:
+        # The tracer passes this very list and dict to the body. The request keeps what the message said: a retry
+        # publishes it, and the stored result shows it; neither may see a secret or an object.
+        request.update(args=copy(args), kwargs=dict(kwargs))
+        call = parameters.to_python(args, kwargs)
+        if args:  # else what has no name but its place is left to its default
             args[:] = call.args
-            kwargs.clear()
-            kwargs.update(call.kwargs)
+        kwargs.clear()
+        kwargs.update(call.kwargs)
 
-    def report_dropped(self, state: str, retval: Any) -> None:
-        """What Celery stores no word of: a body that raised `Ignore` has ended, one that raised `Reject` had begun.
 
-        Not told: a message that this worker never claimed, one that goes back into its queue, and a task that has
-        replaced itself.
-        """
-        request = self.request
-        if state not in {IGNORED, REJECTED} or request.is_eager:
-            return
-        execution = execution_of(request)
-        requeued = bool(getattr(retval, "requeue", False))
-        if execution.claimed is False or execution.replaced or (requeued and self.acks_late and not execution.claimed):
-            return
-        if isinstance(self.backend, RecordingBackend):
-            # Of a rejection for good the worker's main process reports the failure, and does not know when it began.
-            kind = Kind.ENDED if state == IGNORED or requeued else Kind.STARTED
-            note = STOPPED if isinstance(retval, Cancelled) else NOT_PUT_BACK if requeued else ""
-            fact = Fact(kind, recorded_id(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
-            if requeued:
-                fact.error_type, fact.error_message = type(retval).__name__, masked(safe_str(retval.reason))[:500]
-            self.backend.append_fact(describe(fact, request))
+def report_dropped(task: Task, state: str, retval: Any) -> None:
+    """What Celery stores no word of: a body that raised `Ignore` has ended, one that raised `Reject` had begun.
 
-    def signature_from_request(
-        self, request: Any = None, args: Any = None, kwargs: Any = None, *rest: Any, **options: Any
-    ) -> Any:
-        """What an automatic retry publishes; noted here is when, for the fact that tells of the retry."""
-        request = self.request if request is None else request
-        if (countdown := options.get("countdown")) is not None:
-            execution_of(request).retry_eta = time.time() + countdown
-        elif (eta := options.get("eta")) is not None:
-            execution_of(request).retry_eta = eta.timestamp()
-        return super().signature_from_request(request, args, kwargs, *rest, **options)
+    Not told: a message that this worker never claimed, one that goes back into its queue, and a task that has
+    replaced itself.
+    """
+    request = task.request
+    if state not in {IGNORED, REJECTED} or request.is_eager:
+        return
+    execution = execution_of(request)
+    requeued = bool(getattr(retval, "requeue", False))
+    if execution.claimed is False or execution.replaced or (requeued and task.acks_late and not execution.claimed):
+        return
+    if isinstance(task.backend, RecordingBackend):
+        # Of a rejection for good the worker's main process reports the failure, and does not know when it began.
+        kind = Kind.ENDED if state == IGNORED or requeued else Kind.STARTED
+        note = STOPPED if isinstance(retval, Cancelled) else NOT_PUT_BACK if requeued else ""
+        fact = Fact(kind, recorded_id(request.id), time.time(), state=state, release=settings.RELEASE, note=note)
+        if requeued:
+            fact.error_type, fact.error_message = type(retval).__name__, masked(safe_str(retval.reason))[:500]
+        task.backend.append_fact(describe(fact, request))
+
+
+def note_retry(request: Any, options: Mapping[str, Any]) -> None:
+    """Note when an automatic retry is due that is about to be published with these options."""
+    if (countdown := options.get("countdown")) is not None:
+        execution_of(request).retry_eta = time.time() + countdown
+    elif (eta := options.get("eta")) is not None:
+        execution_of(request).retry_eta = eta.timestamp()
 
 
 def claim_or_ignore(task_id: str, n: int, *, worker: str, retries: int) -> None:

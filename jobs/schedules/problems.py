@@ -15,6 +15,7 @@ from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, find_job
 from jobs.catalog.routing import NoRoute, route
 from jobs.errors import InvalidArguments, UnknownJob
+from jobs.ledger.start import why_not_startable
 
 from .spec import HORIZON, Once
 from .stored import Stored
@@ -80,6 +81,8 @@ def _job_problem(stored: Stored) -> str:
     job = job_of(stored)
     if job is None:
         return f"Its job {name} is not registered any more. Choose another job, or delete it."
+    if refusal := why_not_startable(job):
+        return refusal
     try:
         route(name, stored.args or (), stored.kwargs, queue=stored.row.queue or "")
     except NoRoute as error:

@@ -37,6 +37,12 @@ BITES = (
         (f"{CLAIM}::test_the_same_execution_is_not_claimed_twice",),
     ),
     Bite(
+        "every base",
+        "a task is joined whatever its class",
+        (("jobs/pipeline/joined.py", "        _join(task)\n", ""),),
+        ("tests/integration/test_every_base.py::test_of_two_deliveries_one_runs",),
+    ),
+    Bite(
         "cancelled",
         "the claim refuses what is cancelled",
         (("jobs/pipeline/task.py", "        cancel_requested_at__isnull=True,\n", ""),),

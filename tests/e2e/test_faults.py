@@ -15,6 +15,7 @@ from tests import jobs_under_test as under_test
 from tests.e2e.conftest import finished, in_state
 from tests.e2e.processes import Stack, wait_for
 from tests.integration.own_redis import unsaved
+from tests.tasks_observed import succeed_on_another_base
 
 
 @pytest.fixture
@@ -115,18 +116,23 @@ def test_a_forgotten_message_is_published_again(stack: Stack, actor: Actor) -> N
     assert len(under_test.book(run.task_id)) == 1
 
 
-def test_a_message_delivered_twice_runs_once(stack: Stack, actor: Actor) -> None:
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [(under_test.add.name, {"a": 1}), (succeed_on_another_base.name, {"number": 1})],
+    ids=["job", "a base class without super"],
+)
+def test_a_message_delivered_twice_runs_once(name: str, values: dict[str, int], stack: Stack, actor: Actor) -> None:
     stack.worker.stop()
-    run = start_run(find_job(under_test.add.name), {"a": 1}, actor=actor).run
+    run = start_run(find_job(name), values, actor=actor).run
     in_state(run.task_id, State.QUEUED)
     client = stack.client()
-    (message,) = client.lrange("default", 0, -1)
+    (message,) = client.lrange(run.queue, 0, -1)
     assert f'"{ATTEMPT_HEADER}": 1' in message
-    client.lpush("default", message, message)
+    client.lpush(run.queue, message, message)
     stack.worker.start()
 
     assert finished(run.task_id, 30).state == State.SUCCEEDED
-    wait_for(lambda: client.llen("default") == 0, "the copies to be consumed")
+    wait_for(lambda: client.llen(run.queue) == 0, "the copies to be consumed")
     after = finished(start_run(find_job(under_test.add.name), {"a": 2}, actor=actor).run.task_id)
     assert after.state == State.SUCCEEDED
     assert len(under_test.book(run.task_id)) == 1

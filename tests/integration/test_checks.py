@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Task, current_app
+from celery import current_app
 from django.core.checks import CheckMessage
 
 from jobs import checks
@@ -68,18 +68,6 @@ def test_a_dry_run_that_is_no_switch(hint: type | None) -> None:
     dry.__annotations__ = {"preview": hint} if hint else {}
     declare("dry", dry, dry_run="preview" if hint else "other")
     assert ids(checks.check_jobs()) == {"jobs.E004"}
-
-
-def test_a_foreign_base_class() -> None:
-    class Foreign(Task):
-        abstract = True
-
-    def nothing() -> None: ...
-
-    current_app.task(name="check.foreign", base=Foreign)(nothing)
-    (message,) = checks.check_tasks()
-    assert message.id == "jobs.W005"
-    assert "Foreign" in message.msg
 
 
 def test_another_backend_or_scheduler(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
