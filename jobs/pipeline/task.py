@@ -78,7 +78,7 @@ def begin(task: Task, task_id: str, args: Any, kwargs: Any) -> None:
         # publishes it, and the stored result shows it; neither may see a secret or an object.
         request.update(args=copy(args), kwargs=dict(kwargs))
         call = parameters.to_python(args, kwargs)
-        if args:  # else what has no name but its place is left to its default
+        if isinstance(args, list):  # none was given otherwise, and what has only a place is left to its default
             args[:] = call.args
         kwargs.clear()
         kwargs.update(call.kwargs)
