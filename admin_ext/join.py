@@ -6,13 +6,14 @@ is. A line after the call has the last word. The project of this repository join
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 
 from admin_ext.frame.navigation import UNFOLD
-from jobs.settings import settings_of
+from jobs.settings import Joined, address_setting, changed, copied, is_same, settings_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 _LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
@@ -29,9 +30,12 @@ _TROUBLES = "admin_ext.overview.alerts.look"
 def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str | None = None) -> None:
     """Complete a project's settings in place.
 
+    A module that imports settings which have called it calls it again, once it has changed what the console reads: that
+    call begins with what the project itself has set, and takes an argument that it is not given from the earlier one.
+
     Args:
         settings: `globals()` of the settings module, at its end.
-        redis_url: where Redis is; else REDIS_URL or CELERY_BROKER_URL.
+        redis_url: where Redis is; else CELERY_BROKER_URL or REDIS_URL.
         files: the folder for files of runs and uploads, which the site must not serve; else the storage `console` of
             STORAGES, else the default one.
 
@@ -40,6 +44,12 @@ def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str 
     """
     if not settings.get("USE_TZ", True):
         raise ImproperlyConfigured("USE_TZ is off; the console compares moments of several machines. Turn it on.")
+    earlier: Joined | None = settings.pop("CONSOLE_JOINED", None)
+    if earlier is not None:
+        redis_url = redis_url or ("" if _has_moved(settings, earlier) else earlier.redis_url)
+        files = earlier.files if files is None else files
+        earlier.take_back(settings)
+    before = {name: copied(value) for name, value in settings.items() if name.isupper()}
     _add_applications(settings)
     _add_templates(settings)
     _share_sqlite(settings)
@@ -49,6 +59,16 @@ def console(settings: dict[str, Any], *, redis_url: str = "", files: Path | str 
     settings["UNFOLD"] = _looks(settings.get("UNFOLD") or {})
     settings.update(settings_of(settings, redis_url))
     settings["ALERT_TROUBLES"] = settings["ALERT_TROUBLES"] or _TROUBLES
+    made = changed(before, {name: value for name, value in settings.items() if name.isupper()})
+    name = address_setting(before, redis_url)
+    settings["CONSOLE_JOINED"] = Joined(
+        name, redis_url, files, {name: before[name] for name in made.keys() & before.keys()}, made
+    )
+
+
+def _has_moved(settings: dict[str, Any], earlier: Joined) -> bool:
+    """Whether the project says since then itself where Redis is."""
+    return settings.get("CELERY_BROKER_URL") != earlier.made.get("CELERY_BROKER_URL")
 
 
 def _add_applications(settings: dict[str, Any]) -> None:
@@ -72,7 +92,7 @@ def _add_templates(settings: dict[str, Any]) -> None:
             engine["BACKEND"] = _SAFE_ENGINE
         # After the project's own folders and before every application, so that the few of Unfold's templates that we
         # replace (docs/decisions/0006) are found first.
-        engine["DIRS"] = [*engine.get("DIRS", ()), TEMPLATES]
+        engine["DIRS"] = [*(folder for folder in engine.get("DIRS", ()) if folder != TEMPLATES), TEMPLATES]
         processors = engine.setdefault("OPTIONS", {}).setdefault("context_processors", [])
         if _CONTEXT not in processors:
             engine["OPTIONS"]["context_processors"] = [*processors, _CONTEXT]
@@ -104,11 +124,16 @@ def _storages(settings: dict[str, Any]) -> dict[str, Any]:
 def _looks(own: dict[str, Any]) -> dict[str, Any]:
     """Unfold's settings: the project's own first, the console's beside them, every other page one click away."""
     sidebar = {"show_all_applications": True, **UNFOLD["SIDEBAR"], **own.get("SIDEBAR", {})}
-    sidebar["navigation"] = [*UNFOLD["SIDEBAR"]["navigation"], *own.get("SIDEBAR", {}).get("navigation", ())]
+    sidebar["navigation"] = _after(UNFOLD["SIDEBAR"]["navigation"], own.get("SIDEBAR", {}).get("navigation", ()))
     return {
         **UNFOLD,
         **own,
-        "STYLES": [*UNFOLD["STYLES"], *own.get("STYLES", ())],
-        "SCRIPTS": [*UNFOLD["SCRIPTS"], *own.get("SCRIPTS", ())],
+        "STYLES": _after(UNFOLD["STYLES"], own.get("STYLES", ())),
+        "SCRIPTS": _after(UNFOLD["SCRIPTS"], own.get("SCRIPTS", ())),
         "SIDEBAR": sidebar,
     }
+
+
+def _after(ours: Sequence[Any], own: Sequence[Any]) -> list[Any]:
+    """The project's own after ours, which an earlier call may have put there already."""
+    return [*ours, *(one for one in own if not any(is_same(one, mine) for mine in ours))]

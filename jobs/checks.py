@@ -6,14 +6,22 @@ from collections.abc import Iterator
 from typing import Any
 
 from celery import current_app
+from django.apps import apps
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.contrib.auth import get_user_model
+from django.core.checks import CheckMessage, Error, Info, Warning, register
+from django.db import DEFAULT_DB_ALIAS, router
+from django.db.models import Model
 
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs
+from jobs.fleet.broker import MEMORY, has_redis
 from jobs.fleet.hazards import of_settings
 from jobs.pipeline.backend import RecordingBackend
 from jobs.pipeline.joined import is_joined, why_unclaimed
+
+#: So many tasks are named in one message.
+MOST_NAMED = 5
 
 
 @register("jobs")
@@ -38,24 +46,31 @@ def check_jobs(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
 
 @register("jobs")
 def check_tasks(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Tasks whose runs nothing would claim."""
+    """Tasks whose runs nothing would claim; one word for all that have the same reason."""
     if not is_joined(current_app):
         return []  # told of all of them at once
+    by_reason: dict[str, list[str]] = {}
+    for name, task in sorted(current_app.tasks.items()):
+        if not name.startswith("celery.") and (why := why_unclaimed(task)):
+            by_reason.setdefault(why, []).append(name)
     return [
         Warning(
-            f"The console does not start the task {name}: {why}. A run of it might execute twice.",
-            hint="Give it a base class without that, or have a task of its own start it by .delay().",
+            f"The console does not start {_named(names)}: {why}. A run might execute twice.",
+            hint="Use a base class without that, or have a task of its own start them by .delay().",
             id="jobs.W005",
         )
-        for name, task in sorted(current_app.tasks.items())
-        if not name.startswith("celery.") and (why := why_unclaimed(task))
+        for why, names in by_reason.items()
     ]
 
 
 @register("jobs")
 def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
-    """Celery settings without which nothing is recorded or scheduled."""
+    """Celery settings without which nothing is recorded or scheduled. Where tasks are eager that is as it must be."""
+    if not has_redis():
+        fact = f"Celery's broker is {MEMORY}: nothing is recorded, and the console starts nothing."
+        return [Info(fact, hint="For tests that is all. Else name a Redis in CELERY_BROKER_URL.", id="jobs.I001")]
     found: list[CheckMessage] = []
+    level = Info if current_app.conf.task_always_eager else Error
     if not is_joined(current_app):
         found.append(
             Error(
@@ -66,7 +81,7 @@ def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
         )
     if not isinstance(current_app.backend, RecordingBackend):
         found.append(
-            Error(
+            level(
                 f"The result backend is {type(current_app.backend).__name__}: no end of a run would be recorded.",
                 hint="Call admin_ext.join.console(globals()) at the end of the settings, and let Celery read them: "
                 "app.config_from_object('django.conf:settings', namespace='CELERY').",
@@ -76,13 +91,37 @@ def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
     wanted = "jobs.schedules.scheduler:ConsoleScheduler"
     if getattr(settings, "CELERY_BEAT_SCHEDULER", None) != wanted:
         found.append(
-            Error(
+            level(
                 "Beat has another scheduler: it would publish by itself, and twice when two of them run.",
                 hint=f"Set CELERY_BEAT_SCHEDULER to '{wanted}'.",
                 id="jobs.E007",
             )
         )
     return found
+
+
+@register("jobs", "jobs_tables")
+def check_tables(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
+    """Tables that a router keeps in another database than `default`, or reads from a copy of it."""
+    elsewhere: dict[str, set[str]] = {}
+    for label in ("jobs", "django_celery_beat", "django_celery_results"):
+        for model in apps.get_app_config(label).get_models():
+            for alias in {router.db_for_write(model), router.db_for_read(model)} - {DEFAULT_DB_ALIAS}:
+                elsewhere.setdefault(alias, set()).add(label)
+            if not router.allow_migrate_model(DEFAULT_DB_ALIAS, model):
+                elsewhere.setdefault("none", set()).add(label)
+    people: type[Model] = get_user_model()
+    if (alias := router.db_for_write(people)) != DEFAULT_DB_ALIAS:
+        elsewhere.setdefault(alias, set()).add(people._meta.app_label)
+    return [
+        Error(
+            f"DATABASE_ROUTERS puts tables of {', '.join(sorted(labels))} into the database {alias!r}.",
+            hint=f"A run, its audit event and its results are written in one transaction in {DEFAULT_DB_ALIAS!r} and "
+            "read there. Let the routers answer None, or that, for these applications.",
+            id="jobs.E009",
+        )
+        for alias, labels in sorted(elsewhere.items())
+    ]
 
 
 @register("jobs")
@@ -94,6 +133,11 @@ def check_hazards(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
         )
         for hazard in of_settings()
     ]
+
+
+def _named(names: list[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _wrong_with(job: Job) -> Iterator[CheckMessage]:

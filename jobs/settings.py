@@ -6,6 +6,8 @@ A project calls it through `admin_ext.join.console`; nothing here reads Django's
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +15,7 @@ from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
 from jobs.alerts.asked import checked_addresses, checked_after, checked_console_url, checked_webhook
+from jobs.fleet.broker import MEMORY
 from jobs.ledger.keeping import parse_keeping
 
 #: The queues of the jobs that ship, besides the project's own.
@@ -68,17 +71,77 @@ _TRANSPORT = {
 _RESULT_RETRIES = {"max_retries": 300, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """What an earlier call made of a project's settings, so that one in a module that imports them begins anew.
+
+    Attributes:
+        address_setting: the name of the setting that says where Redis is.
+        redis_url, files: the arguments.
+        before, made: the settings that the call has changed, as they were and as they are since.
+    """
+
+    address_setting: str
+    redis_url: str = ""
+    files: Any = None
+    before: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    made: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def take_back(self, settings: dict[str, Any]) -> None:
+        """Undo it, except for what the project has set since."""
+        for name, value in self.made.items():
+            if not is_same(now := settings.get(name), value):
+                if name == "INSTALLED_APPS":
+                    # Ours go to the end again, behind those that have come since.
+                    settings[name] = [app for app in now or () if app not in value or app in self.before[name]]
+            elif name in self.before:
+                settings[name] = copied(self.before[name])
+            else:
+                del settings[name]
+
+
+def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of `after` that `before` has not, or has with another value, each as a copy."""
+    return {
+        name: copied(value) for name, value in after.items() if name not in before or not is_same(before[name], value)
+    }
+
+
+def copied(value: Any) -> Any:
+    """The same, in containers of its own: a settings module adds to those that it imports."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in value.items()}
+    return type(value)(map(copied, value)) if type(value) in (list, tuple) else value
+
+
+def is_same(one: Any, other: Any) -> bool:
+    """Whether nobody has changed it. A lazy value is never looked into: settings are still being made."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(is_same(one[name], other[name]) for name in one)
+    if isinstance(one, (list, tuple)) and type(one) is type(other):
+        return len(one) == len(other) and all(map(is_same, one, other))
+    return one is other or (type(one) is type(other) and isinstance(one, (str, int, float, PurePath)) and one == other)
+
+
 def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, Any]:
     """The settings to add to a project's own.
 
+    Without Redis (`memory://`, or no address where tasks are eager: tests) results stay where the project has them.
+
     Args:
         project: its settings so far.
-        redis_url: where Redis is; else REDIS_URL or CELERY_BROKER_URL of the project.
+        redis_url: where Redis is; else CELERY_BROKER_URL or REDIS_URL of the project.
 
     Raises:
         ImproperlyConfigured: no Redis is named, or a value cannot be read.
     """
-    url = checked_url(redis_url or project.get("REDIS_URL") or project.get("CELERY_BROKER_URL") or "")
+    name = address_setting(project, redis_url)
+    url = str(redis_url or project.get(name) or (MEMORY if project.get("CELERY_TASK_ALWAYS_EAGER") else ""))
+    recorded: dict[str, Any] = {}
+    if not url.startswith(MEMORY):
+        url = checked_url(url, name)
+        # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
+        recorded["CELERY_RESULT_BACKEND"] = "jobs.pipeline.backend:RecordingBackend+" + url.removeprefix("redis+")
     visible = project.get("CELERY_VISIBILITY_TIMEOUT", _DEFAULTS["CELERY_VISIBILITY_TIMEOUT"])
     transport = {"visibility_timeout": visible, **_TRANSPORT, **(project.get("CELERY_BROKER_TRANSPORT_OPTIONS") or {})}
     # All three must agree, or a message is delivered again while another part still counts on it.
@@ -88,7 +151,6 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         "QUEUES": _names(queues),
         **{name: value for name, value in _DEFAULTS.items() if name not in project},
         **_NEEDED,
-        "REDIS_URL": url,
         "UPLOAD_MAX_MB": _upload(project.get("UPLOAD_MAX_MB", _DEFAULTS["UPLOAD_MAX_MB"])),
         "RETENTION": _retention(project.get("RETENTION", RETENTION)),
         "ALERT_MAIL_TO": checked_addresses(project.get("ALERT_MAIL_TO") or ()),
@@ -96,8 +158,7 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         "ALERT_AFTER": checked_after(project.get("ALERT_AFTER", 60)),
         "CONSOLE_URL": checked_console_url(project.get("CONSOLE_URL") or ""),
         "CELERY_BROKER_URL": url,
-        # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
-        "CELERY_RESULT_BACKEND": "jobs.pipeline.backend:RecordingBackend+" + url.removeprefix("redis+"),
+        **recorded,
         "CELERY_VISIBILITY_TIMEOUT": visible,
         "CELERY_BROKER_TRANSPORT_OPTIONS": transport,
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
@@ -109,31 +170,44 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
     }
 
 
-def checked_url(url: str) -> str:
+def address_setting(project: Mapping[str, Any], redis_url: str = "") -> str:
+    """The name under which the project says where Redis is. A project may have a REDIS_URL that is of its cache."""
+    if redis_url:
+        return "redis_url"
+    return "REDIS_URL" if project.get("REDIS_URL") and not project.get("CELERY_BROKER_URL") else "CELERY_BROKER_URL"
+
+
+def checked_url(url: str, name: str) -> str:
     """The address of Redis as Celery takes it.
+
+    Args:
+        name: of the setting that says so, for whoever has to correct it.
 
     Raises:
         ImproperlyConfigured: it is none.
     """
     if not url:
-        raise ImproperlyConfigured("REDIS_URL is not set. Write it as redis://host:6379/0 or redis+socket:///path.")
+        raise ImproperlyConfigured(
+            f"{name} is not set. Write it as redis://host:6379/0 or redis+socket:///path, and for tests without Redis "
+            "as memory://."
+        )
     # No sentence repeats the address: it may hold a password.
     remedy = "Write redis://host:6379/0 or redis+socket:///path."
     scheme = str(url).partition(":")[0] if ":" in str(url) else "none"
     if scheme not in {"redis", "rediss", "redis+socket"}:
-        raise ImproperlyConfigured(f"REDIS_URL has the scheme {scheme!r}. {remedy}")
+        raise ImproperlyConfigured(f"{name} has the scheme {scheme!r}. {remedy}")
     try:
         parts = urlsplit(str(url))
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ImproperlyConfigured(f"REDIS_URL has a port or a host that cannot be read. {remedy}") from None
+        raise ImproperlyConfigured(f"{name} has a port or a host that cannot be read. {remedy}") from None
     if scheme == "redis+socket":
         if not parts.path.startswith("/"):
-            raise ImproperlyConfigured(f"REDIS_URL names no socket. {remedy}")
+            raise ImproperlyConfigured(f"{name} names no socket. {remedy}")
     elif not host:
-        raise ImproperlyConfigured(f"REDIS_URL names no host. {remedy}")
+        raise ImproperlyConfigured(f"{name} names no host. {remedy}")
     elif (database := parts.path.strip("/")) and not (database.isascii() and database.isdigit()):
-        raise ImproperlyConfigured(f"REDIS_URL names a database that is no number. {remedy}")
+        raise ImproperlyConfigured(f"{name} names a database that is no number. {remedy}")
     if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:
         # Celery refuses a TLS address that does not say whether to look at the server's certificate.
         return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"

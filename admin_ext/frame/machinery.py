@@ -16,6 +16,7 @@ from django.utils.functional import SimpleLazyObject
 from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import duration, plural
 from jobs.fleet.breaker import Away
+from jobs.fleet.broker import address_setting
 from jobs.fleet.conditions import shared_names
 from jobs.fleet.stream import Stream, read_stream
 from jobs.fleet.workers import Fleet, read_fleet
@@ -227,9 +228,10 @@ def _outage(away: Away | None) -> tuple[str, str]:
     """That Redis fails these pages, and what to do. Counted from the first question that failed: before it nobody had
     asked."""
     if away is not None and away.unknown:
-        return "Redis refuses the password of REDIS_URL.", "Correct it in REDIS_URL, and start the processes again."
+        name = address_setting()
+        return f"Redis refuses the password of {name}.", f"Correct it in {name}, and start the processes again."
     since = f" for {duration(away.seconds)}" if away is not None and away.seconds >= 1 else ""
-    return f"Redis has not answered{since}.", "See that Redis runs and that REDIS_URL names it."
+    return f"Redis has not answered{since}.", f"See that Redis runs and that {address_setting()} names it."
 
 
 def _refusal(words: str) -> tuple[str, str]:
@@ -237,10 +239,10 @@ def _refusal(words: str) -> tuple[str, str]:
     if "'maxmemory'" in words:
         return "Redis is full: it takes no writes.", "Raise its maxmemory, or free memory in it."
     if "read only replica" in words:
-        return "Redis takes no writes: it is a read-only replica.", "Let REDIS_URL name the primary."
+        return "Redis takes no writes: it is a read-only replica.", f"Let {address_setting()} name the primary."
     if "MISCONF" in words:
         return "Redis takes no writes: it cannot save to its disk.", "See Redis' log, and the space on its disk."
-    return f"Redis takes no writes: {words[:200]}", "See Redis' log and the rights of the user in REDIS_URL."
+    return f"Redis takes no writes: {words[:200]}", f"See Redis' log and the rights of the user in {address_setting()}."
 
 
 def _part(name: str, well: bool, text: str) -> Part:

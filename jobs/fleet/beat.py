@@ -32,7 +32,7 @@ from .beacon import (
     machine_mark,
     parsed,
 )
-from .broker import BEACONS_KEY, RedisError, connect
+from .broker import BEACONS_KEY, RedisError, address, connect
 from .day import Day, day_key
 from .headers import count, execution_number, recorded_id
 from .taken import Taken
@@ -102,7 +102,7 @@ class BeaconStep(bootsteps.StartStopStep):
         self._turned = time.monotonic()
 
     def _beat(self, parent: Any) -> None:
-        client = connect(settings.REDIS_URL, timeout=BEAT_EVERY)
+        client = connect(address(), timeout=BEAT_EVERY)
         name, boot, beat, failing = parent.hostname, self._boot, 0, False
         told, day, entry = "", Day(name, LAST_KEPT), entry_of(name, boot)
         while True:

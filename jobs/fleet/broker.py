@@ -11,6 +11,8 @@ from celery import current_app
 from django.conf import settings
 
 PREFIX = "opsconsole:"
+#: Celery's broker for tests, inside of one process.
+MEMORY = "memory://"
 FACTS_KEY = PREFIX + "facts"
 FACTS_GROUP = "recorder"
 #: Entries that the recorder could not read: kept for a person to look at, at most so many.
@@ -27,14 +29,41 @@ RedisUnknown = redis.AuthenticationError
 RedisRefused = redis.ResponseError
 
 
+def address() -> str:
+    """Where Redis is: the broker of Celery's settings, whichever of its ways (`-b`, the environment) has named it."""
+    return str(current_app.conf.broker_url or "")
+
+
+@cache
+def has_redis() -> bool:
+    """False where the broker is `memory://`, as in the tests of a project: then nothing is recorded or asked."""
+    return not address().startswith(MEMORY)
+
+
+def address_setting() -> str:
+    """The name of the setting that says where Redis is, as the project has written it."""
+    joined = getattr(settings, "CONSOLE_JOINED", None)
+    return str(joined.address_setting) if joined else "CELERY_BROKER_URL"
+
+
+class _NoRedis(redis.Connection):
+    """Fails at once instead of looking for a server."""
+
+    def connect(self) -> None:
+        raise redis.ConnectionError(f"the broker is {MEMORY}, so there is no Redis")
+
+
 def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
     """A client whose every wait is bounded.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://` or kombu's spelling of a socket, `redis+socket://`.
+        url: `redis://`, `rediss://`, `unix://` or kombu's spelling of a socket, `redis+socket://`; of `memory://` every
+            command fails at once.
         timeout: seconds for connecting and for each answer.
         retries: how often redis-py tries again after a lost connection.
     """
+    if url.startswith(MEMORY):
+        return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=_NoRedis))
     if url.startswith("redis+socket://"):
         path, _, query = url.removeprefix("redis+socket://").partition("?")
         options = dict(pair.split("=", 1) for pair in query.split("&") if "=" in pair)
@@ -55,17 +84,18 @@ def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
 @cache
 def page_client() -> redis.Redis:
     """The client of the web process: a page would rather say "unknown" than wait."""
-    return connect(settings.REDIS_URL, timeout=0.3)
+    return connect(address(), timeout=0.3)
 
 
 @cache
 def steady_client() -> redis.Redis:
     """The client of recorder and beacon threads: waits up to 5 s and tries a lost connection once more."""
-    return connect(settings.REDIS_URL, timeout=5, retries=1)
+    return connect(address(), timeout=5, retries=1)
 
 
 def forget_clients() -> None:
     """Drop the cached clients; a child process must not share its parent's sockets."""
+    has_redis.cache_clear()
     page_client.cache_clear()
     steady_client.cache_clear()
 

@@ -19,7 +19,7 @@ from django.conf import settings
 from pydantic import Field, TypeAdapter
 
 from .beacon import Beacon
-from .broker import PREFIX, Redis
+from .broker import PREFIX, Redis, address, address_setting
 from .entries import Unreadable, names_of
 
 logger = logging.getLogger(__name__)
@@ -92,12 +92,12 @@ def of_settings() -> list[Hazard]:
                 "Settings",
             )
         )
-    if _open_to_all(settings.REDIS_URL):
+    if _open_to_all(address()):
         found.append(
             Hazard(
                 "jobs.W011",
                 "bad",
-                "Redis is on another machine, and REDIS_URL has no password.",
+                f"Redis is on another machine, and {address_setting()} has no password.",
                 "Whoever reaches it can put messages into the queues: workers would run them without a record.",
                 "Give Redis a password (requirepass or an ACL user) and write redis://user:password@host:6379/0.",
                 "Redis",

@@ -17,7 +17,9 @@ from typing import Any
 
 from celery import states as celery_states
 from celery._state import get_current_task
+from celery.app.backends import by_url
 from celery.app.task import Context
+from celery.backends.base import DisabledBackend
 from celery.exceptions import WorkerLostError
 from celery.utils.saferepr import saferepr
 from django.conf import settings
@@ -28,6 +30,7 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call
+from jobs.fleet.broker import has_redis
 from jobs.fleet.headers import own_headers, recorded_id
 
 from .canvas import results_to_come, unstarted, while_failing
@@ -56,7 +59,14 @@ _Stored = tuple[Any, Any, int | None]
 
 
 class RecordingBackend(PatientBackend):
-    """Named in settings as `jobs.pipeline.backend:RecordingBackend+redis://…`."""
+    """Named in settings as `jobs.pipeline.backend:RecordingBackend+redis://…`.
+
+    Where there is no Redis (`memory://`), and of what runs at once because tasks are always eager, results go where the
+    project itself keeps them: so it is in tests, which must not find, wait for or fill a Redis.
+    """
+
+    def __new__(cls, app: Any = None, **options: Any) -> Any:
+        return super().__new__(cls) if has_redis() else _own_backend(app)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -106,6 +116,8 @@ class RecordingBackend(PatientBackend):
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
         """As Celery does it; what is stored from here on knows the exception itself, and not only its description."""
+        if _is_eager(request) and self.app.conf.task_always_eager:
+            return self._own.store_result(task_id, result, state, traceback, request, **kwargs)
         before = getattr(self._failing, "exception", None)
         self._failing.exception = result if isinstance(result, BaseException) else None
         try:
@@ -223,6 +235,8 @@ class RecordingBackend(PatientBackend):
         self.ensure(self._write, (fact, live, stored if replace else None))
 
     def _get_task_meta_for(self, task_id: str) -> dict[str, Any]:
+        if self.app.conf.task_always_eager and not isinstance(self._own, DisabledBackend):
+            return dict(self._own.get_task_meta(task_id))
         if payload := self.get(self.get_key_for_task(task_id)):
             return dict(self.decode_result(payload))
         # Waiting, unknown, or so old that Redis has let it go.
@@ -250,6 +264,10 @@ class RecordingBackend(PatientBackend):
 
     def _restore_group(self, group_id: str) -> Any:
         return super()._restore_group(group_id) or self._stored._restore_group(group_id)
+
+    @cached_property
+    def _own(self) -> Any:
+        return _own_backend(self.app)
 
     @cached_property
     def _stored(self) -> Any:
@@ -289,6 +307,14 @@ class RecordingBackend(PatientBackend):
 
     def _append_only(self, fact: Fact, live: LiveRun | None) -> None:
         self.ensure(self._write, (fact, live))
+
+
+def _own_backend(app: Any) -> Any:
+    """The result backend that the project has without the console."""
+    joined = getattr(settings, "CONSOLE_JOINED", None)
+    found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined else None, app.loader)
+    kind, url = found
+    return kind(app=app, url=url)
 
 
 def _is_eager(request: Any) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 from django.db import connections
 
+from jobs.fleet.broker import has_redis
+
 #: A kept connection is closed after that long, in seconds, and after CELERY_DB_REUSE_MAX tasks.
 KEPT_SECONDS = 600
 
@@ -18,9 +20,9 @@ KEPT_SECONDS = 600
 def keep_connections(sender: Any = None, **_: Any) -> None:
     """worker_init: let this worker's connections live on, each looked at before a task first uses it.
 
-    Nothing changes where the project has set CELERY_DB_REUSE_MAX to 0.
+    Nothing changes where the project has set CELERY_DB_REUSE_MAX to 0, and for a worker inside of a test.
     """
-    if not sender.app.conf.get("CELERY_DB_REUSE_MAX"):
+    if not sender.app.conf.get("CELERY_DB_REUSE_MAX") or not has_redis():
         return
     for settings in connections.settings.values():
         settings["CONN_MAX_AGE"] = settings["CONN_MAX_AGE"] or KEPT_SECONDS

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import signals
-from django.conf import settings
 from redis import Redis
 
-from jobs.fleet.broker import RedisError, connect
+from jobs.fleet.broker import RedisError, address, connect
 from jobs.fleet.headers import count, recorded_id
 from jobs.text import safe_text
 
@@ -193,7 +192,7 @@ class _Flusher:
             self._runs.discard(run)
 
     def _work(self) -> None:
-        client = connect(settings.REDIS_URL, timeout=2)
+        client = connect(address(), timeout=2)
         failing = False
         while True:
             self._wake.wait()

@@ -17,7 +17,7 @@ from kombu.exceptions import OperationalError
 
 from jobs.catalog.registry import is_declared
 from jobs.catalog.routing import queue_bound_to
-from jobs.fleet.broker import RedisError, page_client
+from jobs.fleet.broker import RedisError, has_redis, page_client
 from jobs.fleet.headers import (
     ACTOR_HEADER,
     ACTOR_LABEL_HEADER,
@@ -82,7 +82,7 @@ def report_published(
 
     A Redis that does not answer is logged and left: the publish itself succeeded, and the final fact tells the rest.
     """
-    if not headers or headers.get("retries"):
+    if not headers or headers.get("retries") or not has_redis():
         return
     ours = own_headers(headers)
     if ours.execution is not None:

@@ -19,11 +19,10 @@ import redis
 from billiard.einfo import ExceptionInfo
 from celery import bootsteps
 from celery.worker.state import task_ready
-from django.conf import settings
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 
-from jobs.fleet.broker import connect, transport_option
+from jobs.fleet.broker import address, connect, transport_option
 from jobs.fleet.quarantined import QUARANTINE_KEPT, QUARANTINE_KEY
 from jobs.fleet.taken import queue_of, routes_of
 
@@ -135,7 +134,7 @@ class Quarantine:
         )
         told = {"at": time.time(), "queue": queue, "worker": self._worker, "why": why, "size": len(text)}
         kept = {**told, "whole": whole, "message": text[:MAX_MESSAGE]}
-        with connect(settings.REDIS_URL, timeout=5, retries=1) as client:
+        with connect(address(), timeout=5, retries=1) as client:
             pipe = client.pipeline(transaction=True)
             pipe.lpush(QUARANTINE_KEY, json.dumps(kept))
             pipe.ltrim(QUARANTINE_KEY, 0, QUARANTINE_KEPT - 1)

@@ -55,8 +55,9 @@ def begin(task: Task, task_id: str, args: Any, kwargs: Any) -> None:
     """
     request = task.request
     n = execution_number(request)
-    # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
-    close_old_connections()
+    if not request.is_eager:  # else it is the caller's connection
+        # A kept connection may have died meanwhile: it is looked at when the claim or the body first uses it.
+        close_old_connections()
     execution = Execution(started_at=time.time(), started_clock=time.monotonic())
     note_execution(request, execution)
     if n is not None:

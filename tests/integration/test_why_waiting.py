@@ -211,7 +211,7 @@ def test_a_message_that_a_worker_left_behind_comes_back_at_a_moment(redis: Redis
 
 def test_without_redis_it_is_not_known(redis: Redis, ana: Client, settings: Any) -> None:
     run()
-    settings.REDIS_URL = "redis+socket:///nowhere/redis.sock"
+    settings.CELERY_BROKER_URL = "redis+socket:///nowhere/redis.sock"
     forget_clients()
     assert "how far is not known: Redis does not answer" in said(ana)
 

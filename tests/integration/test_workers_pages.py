@@ -160,7 +160,7 @@ def test_without_redis_the_page_comes_at_once_in_grey_with_what_was_read(
 ) -> None:
     put(redis)
     text(ana)
-    settings.REDIS_URL = "redis+socket:///nowhere/redis.sock"
+    settings.CELERY_BROKER_URL = "redis+socket:///nowhere/redis.sock"
     forget_clients()
     began = time.monotonic()
     shown, page = text(ana), text(ana, PAGE, name="w@one")

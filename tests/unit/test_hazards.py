@@ -51,7 +51,7 @@ def test_debug_elsewhere_than_here(settings: Any) -> None:
     ],
 )
 def test_a_redis_that_everybody_may_use(url: str, open_to_all: bool, settings: Any) -> None:
-    settings.REDIS_URL = url
+    settings.CELERY_BROKER_URL = url
     assert ids(of_settings()) == ({"jobs.W011"} if open_to_all else set())
 
 

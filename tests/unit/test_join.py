@@ -45,7 +45,7 @@ def test_every_setting_that_is_read_has_a_value_in_any_project() -> None:
         for path in (PROJECT / folder).rglob("*.py"):
             if path.name not in {"join.py"}:
                 read |= set(re.findall(r"\bsettings\.([A-Z][A-Z_]+)", path.read_text()))
-    assert {"REDIS_URL", "RELEASE", "RETENTION"} <= read
+    assert {"RELEASE", "RETENTION"} <= read
     assert read - set(joined()) - set(dir(global_settings)) - {"SECRET_KEY"} == set()
 
 
@@ -138,8 +138,9 @@ def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
 @pytest.mark.parametrize(
     ("own", "sentence"),
     [
-        ({"CELERY_BROKER_URL": ""}, "REDIS_URL is not set"),
-        ({"CELERY_BROKER_URL": "amqp://localhost"}, "REDIS_URL has the scheme 'amqp'"),
+        ({"CELERY_BROKER_URL": ""}, "CELERY_BROKER_URL is not set"),
+        ({"CELERY_BROKER_URL": "amqp://localhost"}, "CELERY_BROKER_URL has the scheme 'amqp'"),
+        ({"CELERY_BROKER_URL": "", "REDIS_URL": "http://h"}, "REDIS_URL has the scheme 'http'"),
         ({"USE_TZ": False}, "USE_TZ is off"),
         ({"INSTALLED_APPS": ["shop"]}, "no django.contrib.admin"),
         ({"INSTALLED_APPS": ["django.contrib.admin", "unfold"]}, "put it before"),
@@ -151,3 +152,87 @@ def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
 def test_what_cannot_work_is_refused_in_a_sentence(own: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)):
         joined(**own)
+
+
+def joined_again(first: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    """What a production module has that begins with `from .base import *` and calls `console(globals())` as well."""
+    again = {**{name: value for name, value in first.items() if not name.startswith("_")}, **changed}
+    console(again)
+    return again
+
+
+def without_note(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name != "CONSOLE_JOINED"}
+
+
+def test_a_second_call_changes_nothing() -> None:
+    own = {
+        "UNFOLD": {"SIDEBAR": {"navigation": [{"title": "Shop", "items": []}]}},
+        "CELERY_RESULT_BACKEND": "django-db",
+    }
+    once = joined(**own)
+    assert without_note(joined_again(once)) == without_note(once)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"CELERY_BROKER_URL": "redis://production:6379/1"},
+        {"CELERY_TASK_DEFAULT_QUEUE": "shop"},
+        {"CELERY_TASK_QUEUES": {"mail": {"routing_key": "m"}}},
+        {"CELERY_BROKER_TRANSPORT_OPTIONS": {"global_keyprefix": "shop", "visibility_timeout": 60}},
+        {"DATABASES": {"default": {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"}}},
+        {"RETENTION": "runs 7 d"},
+        {"CELERY_BROKER_URL": "memory://"},
+        {"UNFOLD": {"SITE_TITLE": "Production"}},
+    ],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_a_production_module_has_what_one_call_in_it_would_make(changed: dict[str, Any]) -> None:
+    base = joined(CELERY_RESULT_BACKEND="django-db")
+    expected = joined(CELERY_RESULT_BACKEND="django-db", **deepcopy(changed))
+    assert without_note(joined_again(base, **changed)) == without_note(expected)
+
+
+def test_what_production_adds_to_the_lists_of_the_base_stays_and_nothing_is_there_twice() -> None:
+    settings = joined(UNFOLD={"SIDEBAR": {"navigation": [{"title": "Shop", "items": []}]}})
+    settings["INSTALLED_APPS"] += ["toolbar"]
+    settings["TEMPLATES"][0]["OPTIONS"]["debug"] = True
+    settings["UNFOLD"]["SITE_TITLE"] = "Production"
+    console(settings)
+    once = joined(INSTALLED_APPS=[*PLAIN["INSTALLED_APPS"], "toolbar"])
+    assert settings["INSTALLED_APPS"] == once["INSTALLED_APPS"]
+    (engine,) = settings["TEMPLATES"]
+    assert engine["OPTIONS"]["debug"] is True and engine["DIRS"] == ["its own", TEMPLATES]
+    assert settings["UNFOLD"]["SITE_TITLE"] == "Production"
+    titles = [group.get("title") for group in settings["UNFOLD"]["SIDEBAR"]["navigation"]]
+    assert titles == [None, "Administration", "Shop"]
+    assert settings["UNFOLD"]["STYLES"] == once["UNFOLD"]["STYLES"]
+
+
+def test_arguments_of_the_first_call_count_until_the_project_says_otherwise() -> None:
+    base = deepcopy(PLAIN)
+    console(base, redis_url="redis://base:6379/0", files="/srv/console")
+    assert joined_again(base)["CELERY_BROKER_URL"] == "redis://base:6379/0"
+    moved = joined_again(base, CELERY_BROKER_URL="redis://production:6379/0")
+    assert moved["CELERY_BROKER_URL"] == "redis://production:6379/0"
+    assert moved["STORAGES"]["console"]["OPTIONS"] == {"location": "/srv/console"}
+
+
+def test_the_redis_of_a_projects_cache_is_left_alone() -> None:
+    settings = joined(REDIS_URL="redis://cache:6379/5")
+    assert (settings["REDIS_URL"], settings["CELERY_BROKER_URL"]) == ("redis://cache:6379/5", URL)
+    only = joined(REDIS_URL="redis://all:6379/5", CELERY_BROKER_URL="")
+    assert only["CELERY_BROKER_URL"] == "redis://all:6379/5"
+    assert (settings["CONSOLE_JOINED"].address_setting, only["CONSOLE_JOINED"].address_setting) == (
+        "CELERY_BROKER_URL",
+        "REDIS_URL",
+    )
+
+
+@pytest.mark.parametrize(
+    "own", [{"CELERY_BROKER_URL": "memory://"}, {"CELERY_BROKER_URL": "", "CELERY_TASK_ALWAYS_EAGER": True}]
+)
+def test_without_redis_results_stay_where_the_project_has_them(own: dict[str, Any]) -> None:
+    settings = joined(CELERY_RESULT_BACKEND="cache+memory://", **own)
+    assert (settings["CELERY_BROKER_URL"], settings["CELERY_RESULT_BACKEND"]) == ("memory://", "cache+memory://")

@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
@@ -31,6 +32,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="report to `make up` what it needs to know")
 
     def handle(self, *args: Any, json: bool = False, **options: Any) -> None:
+        for message in run_checks(tags=["jobs_tables"]):
+            raise CommandError(f"{message.msg} {message.hint}")
         try:
             _make_folder()
             connection.ensure_connection()

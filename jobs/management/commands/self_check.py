@@ -11,7 +11,7 @@ from jobs.catalog.registry import find_job
 from jobs.catalog.routing import usual_queue
 from jobs.errors import JobsError
 from jobs.fleet.beacon import read_beacons
-from jobs.fleet.broker import RedisError, steady_client
+from jobs.fleet.broker import RedisError, address_setting, steady_client
 from jobs.fleet.conditions import shared_names
 from jobs.fleet.workers import refusal
 from jobs.ledger.audit import Actor
@@ -71,7 +71,7 @@ def _missing() -> str:
             return f"Redis takes no writes ({refused[:200]}); see its memory, its disk and its log."
         beacons = read_beacons(client).beacons
     except RedisError as error:
-        return f"Redis does not answer ({error}); start it or correct REDIS_URL."
+        return f"Redis does not answer ({error}); start it or correct {address_setting()}."
     queue = usual_queue(JOB)
     if not any(queue in beacon.queues for beacon in beacons):
         return (
