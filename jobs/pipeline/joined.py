@@ -142,5 +142,5 @@ def _is_joined(kind: type) -> bool:
 
 def _own_name(kind: type) -> str:
     """The class that the project wrote: neither ours nor the one that Celery makes of each function."""
-    made = (one for one in kind.__mro__ if JoinedTask in one.__bases__ or "_decorated" in vars(one))
+    made = {one for one in kind.__mro__ if JoinedTask in one.__bases__ or "_decorated" in vars(one)}
     return next(one.__name__ for one in kind.__mro__ if one not in {JoinedTask, *made})

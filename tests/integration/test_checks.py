@@ -79,9 +79,11 @@ def test_tasks_of_one_base_class_are_told_in_one_warning() -> None:
         abstract = True
         Strategy = "celery.worker.strategy:default "
 
-    def nothing() -> None: ...
-
     for number in range(51):
+
+        def nothing() -> None: ...
+
+        nothing.__name__ = f"nothing{number}"
         current_app.task(name=f"check.foreign{number:02}", base=Foreign)(nothing)
     (message,) = checks.check_tasks()
     assert message.id == "jobs.W005"
