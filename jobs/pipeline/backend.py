@@ -30,14 +30,14 @@ from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call
-from jobs.fleet.broker import has_redis
+from jobs.fleet.broker import RedisError, has_redis
 from jobs.fleet.headers import own_headers, recorded_id
 
 from .canvas import results_to_come, unstarted, while_failing
 from .exceptions import error_words, message_parts, name_error
 from .execution import execution_of
 from .facts import MAX_RESULT, MAX_TRACEBACK, Fact, Kind, append, cut, execution_number
-from .live import LiveRun, masked, record_of, take
+from .live import LiveRun, News, masked, record_of, take
 from .patience import PatientBackend
 from .progress import set_from_outside, tell_state
 
@@ -291,9 +291,15 @@ class RecordingBackend(PatientBackend):
                 key, value, expires = stored
                 pipe.set(key, value, ex=expires or None)
                 pipe.publish(key, value)
-            _queue(pipe, fact, live)
-            if len(pipe):
+            news = _queue(pipe, fact, live)
+            if not len(pipe):
+                return
+            try:
                 pipe.execute()
+            except RedisError:
+                if live is not None and news is not None:
+                    live.put_back(news)
+                raise
 
     def append_fact(self, fact: Fact) -> None:
         """Report an end for which Celery stores no result; the task's own lines go with it."""
@@ -351,16 +357,16 @@ def _leave(fact: Fact, left: Fact) -> None:
         setattr(fact, name, getattr(left, name))
 
 
-def _queue(pipe: Any, fact: Fact | None, live: LiveRun | None) -> None:
+def _queue(pipe: Any, fact: Fact | None, live: LiveRun | None) -> News | None:
     """The fact, after the last lines of its run: whoever reads the one finds the other."""
-    if live is not None:
-        live.queue_news(pipe)
+    news = None if live is None else live.queue_news(pipe)
     if fact is None:
-        return
+        return news
     if live is not None:
         fact.told = bool(live.written) or live.counter is not None
         fact.progress = live.progress(fact.at)
     append(pipe, fact)
+    return news
 
 
 def fact_of(task_id: str, result: Any, state: str, traceback: Any, request: Any) -> Fact:

@@ -37,6 +37,10 @@ FLUSH_EVERY = 0.3
 _TEXTS = ("noun", "note", "state", "meta")
 
 
+#: Lines that were put on a pipeline, and how many had been written since the pipeline before.
+News = tuple[list[Line], int]
+
+
 @dataclass(slots=True)
 class Counter:
     """How far a run is; the loop sets `done`, the flusher reads it.
@@ -136,8 +140,12 @@ class LiveRun:
         told = counter.values(at)
         return told | {name: without(self.secrets, told[name]) for name in _TEXTS if name in told}
 
-    def queue_news(self, pipe: Any) -> None:
-        """Put the commands for what is new since the last time on a pipeline; nothing when there is nothing."""
+    def queue_news(self, pipe: Any) -> News:
+        """Put the commands for what is new since the last time on a pipeline; nothing when there is nothing.
+
+        Returns:
+            What goes back with `put_back` where Redis does not take the pipeline.
+        """
         with self._lock:
             fresh = []
             while self.lines:
@@ -150,7 +158,20 @@ class LiveRun:
             if counter is not None and progress != self._sent[1]:
                 pipe.hset(key, mapping={"progress": json.dumps(self.progress(time.time()))})
                 pipe.expire(key, EXPIRES)
+            news = (fresh, written - self._sent[0])
             self._sent = (written, progress)
+        return news
+
+    def put_back(self, news: News) -> None:
+        """What Redis did not take goes with the next journey; of more lines than are kept, the newest."""
+        fresh, written = news
+        with self._lock:
+            newer = list(self.lines)
+            self.lines.clear()
+            self.lines.extend([*fresh, *newer])
+            for _ in range(min(len(fresh), len(self._sizes))):
+                self._sizes.pop()
+            self._sent = (self._sent[0] - written, None)
 
     def _queue_lines(self, pipe: Any, fresh: list[Line], written: int) -> None:
         texts = [json.dumps(line, ensure_ascii=False) for line in fresh]
@@ -217,10 +238,15 @@ class _Flusher:
 def flush(client: Redis, runs: Iterable[LiveRun]) -> None:
     """Send what is new of each run, in one round trip."""
     pipe = client.pipeline(transaction=False)
-    for run in runs:
-        run.queue_news(pipe)
-    if len(pipe):
+    told = [(run, run.queue_news(pipe)) for run in runs]
+    if not len(pipe):
+        return
+    try:
         pipe.execute()
+    except RedisError:
+        for run, news in told:
+            run.put_back(news)
+        raise
 
 
 _flusher = _Flusher()

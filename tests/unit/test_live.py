@@ -73,6 +73,15 @@ def test_lines_travel_once_and_are_counted(run: live.LiveRun) -> None:
     assert sent(run).lines == []
 
 
+def test_what_redis_does_not_take_goes_with_the_next_journey(run: live.LiveRun) -> None:
+    logger.info("first")
+    run.put_back(run.queue_news(Pipe()))
+    logger.info("second")
+    pipe = sent(run)
+    assert (pipe.texts(), pipe.hash["written"]) == (["first", "second"], 2)
+    assert sent(run).lines == []
+
+
 def test_of_a_flood_the_end_is_kept(run: live.LiveRun) -> None:
     pipe = Pipe()
     for number in range(5 * MAX_LINES):
