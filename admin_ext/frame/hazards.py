@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from admin_ext.parts.trouble import Trouble
 from admin_ext.parts.words import duration, plural
+from jobs.fleet.broker import IDENTITY_KEY, key_of
 from jobs.fleet.entries import unreadable_lately
-from jobs.fleet.hazards import DOCS, Hazard, of_entries, of_settings
+from jobs.fleet.hazards import DOCS, Clash, Hazard, of_clash, of_entries, of_settings
 from jobs.fleet.quarantined import QUARANTINE_KEPT
 from jobs.fleet.workers import Fleet
+from jobs.ledger.leases import CLASH, Holding
 
 
 def unsafe(fleet: Fleet) -> list[Trouble]:
@@ -21,6 +25,24 @@ def unsafe(fleet: Fleet) -> list[Trouble]:
         Trouble(hazard.tone, "gpp_maybe", hazard.fact, hazard.consequence, hazard.where, key=f"hazard:{hazard.id}")
         for hazard in hazards
     ]
+
+
+def clashes(leases: Mapping[str, Holding]) -> Trouble | None:
+    """That this Redis serves another database, as the recorder of this one says; None where it does not."""
+    told = leases.get(CLASH)
+    if told is None or not told.alive:
+        return None
+    hazard = of_clash(Clash(told.holder), key_of(IDENTITY_KEY))
+    return Trouble(
+        hazard.tone,
+        "gpp_maybe",
+        hazard.fact,
+        hazard.consequence,
+        hazard.where,
+        key=f"hazard:{hazard.id}",
+        still_works="Starting jobs, looking, searching and downloads work. What you start is accepted and waits.",
+        on_every_page=True,
+    )
 
 
 def messages_set_aside(fleet: Fleet) -> Trouble | None:

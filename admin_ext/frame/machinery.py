@@ -24,7 +24,7 @@ from jobs.ledger.leases import Holding, holdings
 from jobs.storage import storage_mark
 
 from .backlog import redis_fills, stream_grows, with_backlog
-from .hazards import messages_set_aside, unsafe
+from .hazards import clashes, messages_set_aside, unsafe
 
 RECORDER, BEAT = "recorder", "beat"
 
@@ -67,8 +67,10 @@ class Machinery:
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """What is wrong with the machinery, worst first."""
+        clash = clashes(self.leases)
         found = [
-            self._recorder_gone(),
+            clash,
+            None if clash else self._recorder_gone(),
             self._redis_away(),
             self._redis_full(),
             # Where no recorder is alive, that banner names the remedy already.

@@ -20,7 +20,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from .broker import BEACONS_KEY, PREFIX, undecoded
+from .broker import BEACONS_KEY, PREFIX, key_of, undecoded
 from .entries import ANOTHER_TYPE, LONGEST, answers_of, note_unreadable, read
 
 #: Seconds between two beats, and how long one stays believable.
@@ -178,11 +178,11 @@ def entry_of(worker: str, boot: str) -> str:
 
 
 def beacon_key(worker: str, boot: str = "") -> str:
-    return f"{PREFIX}beacon:{entry_of(worker, boot)}"
+    return key_of(f"{PREFIX}beacon:{entry_of(worker, boot)}")
 
 
 def last_key(worker: str, boot: str = "") -> str:
-    return f"{PREFIX}last:{entry_of(worker, boot)}"
+    return key_of(f"{PREFIX}last:{entry_of(worker, boot)}")
 
 
 # The index, and each beacon whose key holds a text that is not too long; else in its place what it is.
@@ -209,10 +209,10 @@ def read_beacons(client: Any) -> Heard:
     """
     pipe = client.pipeline(transaction=False)
     pipe.time()
-    undecoded(pipe, "EVAL", _HEARD, 1, BEACONS_KEY, beacon_key(""), MOST_WORKERS, LONGEST)
+    undecoded(pipe, "EVAL", _HEARD, 1, key_of(BEACONS_KEY), beacon_key(""), MOST_WORKERS, LONGEST)
     (seconds, micros), answer = answers_of(pipe)
     at = seconds + micros / 1e6
-    told = read(BEACONS_KEY, answer, lambda found: tuple(zip(*found, strict=True)), None)
+    told = read(key_of(BEACONS_KEY), answer, lambda found: tuple(zip(*found, strict=True)), None)
     if told is None:
         return Heard((), at, whole=False)
     beacons, unreadable = [], set()

@@ -32,7 +32,7 @@ from .beacon import (
     machine_mark,
     parsed,
 )
-from .broker import BEACONS_KEY, RedisError, address, connect
+from .broker import BEACONS_KEY, RedisError, address, connect, key_of
 from .day import Day, day_key
 from .headers import count, execution_number, recorded_id
 from .taken import Taken
@@ -115,11 +115,11 @@ class BeaconStep(bootsteps.StartStopStep):
                 told = json.dumps(self._describe(parent, boot, beat, at, clock), separators=(",", ":"))
                 pipe = client.pipeline(transaction=False)
                 if beat == 1:
-                    pipe.eval(_FOLLOW, 1, BEACONS_KEY, entry, name, beacon_key(""), last_key(""))
+                    pipe.eval(_FOLLOW, 1, key_of(BEACONS_KEY), entry, name, beacon_key(""), last_key(""))
                 pipe.set(beacon_key(name, boot), told, ex=BEACON_EXPIRES)
                 pipe.set(last_key(name, boot), told, ex=LAST_KEPT)
-                pipe.zadd(BEACONS_KEY, {entry: at})
-                pipe.zremrangebyscore(BEACONS_KEY, "-inf", at - LAST_KEPT)
+                pipe.zadd(key_of(BEACONS_KEY), {entry: at})
+                pipe.zremrangebyscore(key_of(BEACONS_KEY), "-inf", at - LAST_KEPT)
                 whole = parsed(told)
                 day.note(pipe, at, whole.body, whole.at_once / max(whole.concurrency, 1))
                 pipe.execute()

@@ -10,6 +10,7 @@ import redis
 from celery import current_app
 from django.conf import settings
 
+#: Begins the names of our own keys. In Redis each bears the application's prefix before it: `key_of`.
 PREFIX = "opsconsole:"
 #: Celery's broker for tests, inside of one process.
 MEMORY = "memory://"
@@ -20,6 +21,8 @@ DEAD_KEY = FACTS_KEY + ":dead"
 DEAD_KEPT = 10_000
 BEACONS_KEY = PREFIX + "beacons"
 PROBE_KEY = PREFIX + "probe"
+#: Which database this Redis serves.
+IDENTITY_KEY = PREFIX + "identity"
 
 Redis = redis.Redis
 RedisError = redis.RedisError
@@ -121,4 +124,14 @@ def list_key(queue: str, priority: int | None) -> str:
     steps: list[int] = list(transport_option("priority_steps", [0, 3, 6, 9]))
     step = max((s for s in steps if s <= (priority or 0)), default=steps[0])
     name = f"{queue}{transport_option('sep', chr(6) + chr(22))}{step}" if step else queue
-    return str(transport_option("global_keyprefix", "")) + name
+    return key_of(name)
+
+
+def key_of(name: str) -> str:
+    """The Redis key of something of ours or of kombu's: with the application's `global_keyprefix` before its name."""
+    return key_prefix() + name
+
+
+def key_prefix() -> str:
+    """What the application puts before all keys of its broker; "" where it says nothing."""
+    return str(transport_option("global_keyprefix", "") or "")

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from .beacon import BEAT_EVERY, Beacon, beacon_key, last_key, parsed
-from .broker import BEACONS_KEY, Redis, undecoded
+from .broker import BEACONS_KEY, Redis, key_of, undecoded
 from .entries import ANOTHER_TYPE, LONGEST, answers_of, note_unreadable, read
 from .queues import Reading, read_queues
 
@@ -93,12 +93,12 @@ def read_gone(client: Redis) -> tuple[Beacon, ...]:
 
 def ask_gone(pipe: Any) -> None:
     """Put the question of `read_gone` into a pipeline that asks for other things too."""
-    undecoded(pipe, "EVAL", _GONE, 1, BEACONS_KEY, MOST_NAMES, MOST_GONE, beacon_key(""), last_key(""), LONGEST)
+    undecoded(pipe, "EVAL", _GONE, 1, key_of(BEACONS_KEY), MOST_NAMES, MOST_GONE, beacon_key(""), last_key(""), LONGEST)
 
 
 def told_gone(answer: Any) -> tuple[Beacon, ...]:
     """What the answer to `ask_gone` says."""
-    found, odd = read(BEACONS_KEY, answer, lambda told: (told[0], told[1]), ([], []))
+    found, odd = read(key_of(BEACONS_KEY), answer, lambda told: (told[0], told[1]), ([], []))
     for name in odd:
         note_unreadable(_last_key(name), f"{ANOTHER_TYPE}, or too long")
     last = [read(_last_key(name), text, parsed, None) for name, text in zip(found[::2], found[1::2], strict=True)]

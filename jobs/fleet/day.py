@@ -10,7 +10,7 @@ from __future__ import annotations
 from struct import Struct
 from typing import Any
 
-from .broker import PREFIX, Redis, undecoded
+from .broker import PREFIX, Redis, key_of, undecoded
 from .entries import ask_entry
 from .vitals import TREND_STEP, TrendPoint, packed_memory, read_memory
 
@@ -52,7 +52,7 @@ class Day:
 
 
 def day_key(worker: str) -> str:
-    return f"{PREFIX}day:{worker}"
+    return key_of(f"{PREFIX}day:{worker}")
 
 
 def read_day(client: Redis, worker: str, now: float) -> tuple[TrendPoint | None, ...]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .breaker import ask
-from .broker import DEAD_KEY, FACTS_KEY, RedisRefused
+from .broker import DEAD_KEY, FACTS_KEY, RedisRefused, key_of
 from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 
 #: What a page gets of one entry, in bytes.
@@ -257,12 +257,12 @@ def _run(script: str, which: Which, start: str, most: int, direction: str, *more
     def read(client: Any) -> Any:  # redis-py gives this call no types
         try:
             return client.execute_command(
-                "EVAL", script, 2, DEAD_KEY, FACTS_KEY, *bounds, NEWER, wants, *limits, direction, *more,
-                NEVER_DECODE=True,
+                "EVAL", script, 2, key_of(DEAD_KEY), key_of(FACTS_KEY), *bounds, NEWER, wants, *limits, direction,
+                *more, NEVER_DECODE=True,
             )  # fmt: skip
         except RedisRefused as error:
             if is_of_another_type(error):
-                note_unreadable(DEAD_KEY, ANOTHER_TYPE)
+                note_unreadable(key_of(DEAD_KEY), ANOTHER_TYPE)
             return error
 
     return ask(read)

@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from .breaker import ask
-from .broker import PREFIX, Redis
+from .broker import PREFIX, Redis, key_of
 from .entries import answers_of, read
 
 _KEYS = PREFIX + "dropped:"
@@ -40,7 +40,7 @@ def note_dropped(client: Redis, at: float, task_id: str, worker: str) -> None:
     Raises:
         RedisError: Redis did not answer in time, or takes no writes.
     """
-    key = f"{_KEYS}{int(at // _DAY)}"
+    key = key_of(f"{_KEYS}{int(at // _DAY)}")
     pipe = client.pipeline(transaction=True)
     pipe.hincrby(key, "count", 1)
     pipe.hset(key, "last", json.dumps({"at": at, "task_id": task_id[:255], "worker": worker[:255]}))
@@ -53,7 +53,7 @@ def read_dropped(now: float) -> Dropped | None:
 
     def look(client: Redis) -> Dropped | None:
         pipe = client.pipeline(transaction=False)
-        keys = [f"{_KEYS}{int(now // _DAY) - day}" for day in range(DAYS)]
+        keys = [key_of(f"{_KEYS}{int(now // _DAY) - day}") for day in range(DAYS)]
         for key in keys:
             pipe.hmget(key, "count", "last")
         days = [read(key, answer, _of_day, None) for key, answer in zip(keys, answers_of(pipe), strict=True)]

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .beacon import read_beacons
-from .broker import Redis, transport_option, undecoded
+from .broker import Redis, key_of, transport_option, undecoded
 from .conditions import read_gone
 from .entries import UNREADABLE, ask_entry
 from .headers import execution_number
@@ -64,7 +64,7 @@ def _executions(client: Redis, queues: Iterable[str]) -> Iterator[tuple[str, int
         for key in lists_of(queue):
             yield from _of_list(client, key)
     # What workers have taken and not acknowledged lies beside the queues, each message in a list of three.
-    key = str(transport_option("global_keyprefix", "")) + str(transport_option("unacked_key", "unacked"))
+    key = key_of(str(transport_option("unacked_key", "unacked")))
     cursor = 0
     while True:
         ask = partial(undecoded, client, "HSCAN", key, cursor, "COUNT", _AT_ONCE)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .beacon import Beacon
-from .broker import Redis, undecoded
+from .broker import Redis, key_of, undecoded
 from .conditions import Judged, ask_gone, judge, judge_gone, not_followed, told_gone, with_others
 from .entries import answers_of, read
 from .queues import Reading, ask_queues, configured
@@ -45,7 +45,7 @@ def read_glance(client: Redis, beacons: Sequence[Beacon], now: float, found: Seq
     """
     names = sorted({*configured(), *(name for beacon in beacons for name in beacon.queues)})
     pipe = client.pipeline(transaction=False)
-    undecoded(pipe, "GET", LATEST_KEY)
+    undecoded(pipe, "GET", key_of(LATEST_KEY))
     ask_gone(pipe)
     series = ask_series(pipe, names if len(names) <= MOST_SERIES else (), MINUTES, MINUTES_READ, now)
     before = len(pipe)
@@ -55,7 +55,7 @@ def read_glance(client: Redis, beacons: Sequence[Beacon], now: float, found: Seq
     gone = (judge_gone(one, now) for one in not_followed(told_gone(answers[1]), beacons))
     return Glance(
         reading=told,
-        latest=read(LATEST_KEY, answers[0], latest_of, None),
+        latest=read(key_of(LATEST_KEY), answers[0], latest_of, None),
         workers=with_others([*(judge(beacon, now, told) for beacon in beacons), *gone]),
         series=series(iter(answers[2:before])),
     )

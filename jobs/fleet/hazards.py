@@ -10,6 +10,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from functools import cache
 from importlib import metadata
 from typing import Annotated, Literal
@@ -19,7 +20,7 @@ from django.conf import settings
 from pydantic import Field, TypeAdapter
 
 from .beacon import Beacon
-from .broker import PREFIX, Redis, address, address_setting
+from .broker import PREFIX, Redis, address, address_setting, key_of
 from .entries import Unreadable, names_of
 
 logger = logging.getLogger(__name__)
@@ -197,9 +198,42 @@ def of_entries(unreadable: Sequence[Unreadable]) -> list[Hazard]:
     ]
 
 
+class Clash(StrEnum):
+    """Why a recorder must not work on a Redis: who else does."""
+
+    OTHER = "other"
+    COPY = "copy"
+
+
+def of_clash(clash: Clash, key: str) -> Hazard:
+    """That two databases meet on one Redis, as the one says that it does not serve.
+
+    Args:
+        key: under which Redis keeps whom it serves.
+    """
+    apart = "Give this project a Redis of its own: another database number, or a global_keyprefix in its broker's and"
+    apart += " result backend's transport options; then start its processes again."
+    facts = {
+        Clash.OTHER: "This Redis serves the console of another database.",
+        Clash.COPY: "This Redis serves the console of a newer copy of this database, of which a recorder is at work.",
+    }
+    gone = {
+        Clash.OTHER: f"Where that database is gone for good: redis-cli DEL {key}.",
+        Clash.COPY: "Where this is the one that counts, stop the other recorder and start this one again.",
+    }
+    return Hazard(
+        "jobs.E025",
+        "bad",
+        facts[clash],
+        "Its recorder does not work, as two would take each other's events: nothing starts, and no end is shown.",
+        f"{apart} {gone[clash]}",
+        "Two databases on one Redis",
+    )
+
+
 def tell(hazards: Iterable[Hazard], client: Redis) -> None:
     """Write what was found for the pages."""
-    client.set(HAZARDS_KEY, json.dumps([asdict(hazard) for hazard in hazards]), ex=BELIEVED)
+    client.set(key_of(HAZARDS_KEY), json.dumps([asdict(hazard) for hazard in hazards]), ex=BELIEVED)
 
 
 def told(text: str) -> tuple[Hazard, ...]:

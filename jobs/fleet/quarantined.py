@@ -13,7 +13,7 @@ from typing import Any
 from jobs.text import safe_text
 
 from .breaker import ask
-from .broker import PREFIX, Redis, RedisError, RedisRefused, list_key, page_client, undecoded
+from .broker import PREFIX, Redis, RedisError, RedisRefused, key_of, list_key, page_client, undecoded
 from .dead_letters import Moved
 from .entries import answers_of, ask_entry, read
 
@@ -113,10 +113,11 @@ def look_at_messages(first: int, most: int) -> tuple[list[SetAside], int] | None
 
     def look(client: Redis) -> tuple[list[SetAside], int]:
         pipe = client.pipeline(transaction=False)
-        pipe.llen(QUARANTINE_KEY)
-        undecoded(pipe, "LRANGE", QUARANTINE_KEY, first, first + most - 1)
+        pipe.llen(key_of(QUARANTINE_KEY))
+        undecoded(pipe, "LRANGE", key_of(QUARANTINE_KEY), first, first + most - 1)
         total, entries = answers_of(pipe)
-        return [_read(entry) for entry in read(QUARANTINE_KEY, entries, list, [])], read(QUARANTINE_KEY, total, int, 0)
+        key = key_of(QUARANTINE_KEY)
+        return [_read(entry) for entry in read(key, entries, list, [])], read(key, total, int, 0)
 
     return ask(look)
 
@@ -170,7 +171,7 @@ def _move(meant: Meant, target_of: Callable[[SetAside], str | None]) -> Moved:
 
 
 def _run(client: Redis, going: Sequence[tuple[SetAside, str]]) -> tuple[int, str, int]:
-    keys = [QUARANTINE_KEY, *(target for _, target in going)]
+    keys = [key_of(QUARANTINE_KEY), *(target for _, target in going)]
     texts = [part for one, _ in going for part in (one.entry, one.text)]
     count, refused, stayed = undecoded(client, "EVAL", _MOVE, len(keys), *keys, *texts)
     return int(count), bytes(refused).decode(errors="replace"), int(stayed)
@@ -178,8 +179,8 @@ def _run(client: Redis, going: Sequence[tuple[SetAside, str]]) -> tuple[int, str
 
 def _portion(client: Redis, last: int) -> list[SetAside]:
     """Those that end with the place `last`, oldest first; counted from the old end, which new ones do not shift."""
-    ask_redis = partial(undecoded, client, "LRANGE", QUARANTINE_KEY, last - _PORTION + 1, last)
-    entries: list[bytes] = ask_entry(QUARANTINE_KEY, ask_redis, list, [])
+    ask_redis = partial(undecoded, client, "LRANGE", key_of(QUARANTINE_KEY), last - _PORTION + 1, last)
+    entries: list[bytes] = ask_entry(key_of(QUARANTINE_KEY), ask_redis, list, [])
     return [_read(entry) for entry in reversed(entries)]
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from celery import current_app
 
 from .beacon import Beacon
-from .broker import Redis, transport_option, undecoded
+from .broker import Redis, key_of, transport_option, undecoded
 from .entries import ANOTHER_TYPE, UNREADABLE, answers_of, note_unreadable, read
 from .headers import PUBLISHED_HEADER, own_headers
 from .received import LATEST_MOMENT, Received, ask_received, told_received
@@ -124,11 +124,6 @@ class Reading:
 def steps() -> list[int]:
     """The priority steps of the transport, highest priority first."""
     return list(transport_option("priority_steps", [0, 3, 6, 9]))
-
-
-def key_of(name: str) -> str:
-    """The Redis key of something of kombu's, with the application's prefix."""
-    return str(transport_option("global_keyprefix", "")) + name
 
 
 def lists_of(queue: str) -> list[str]:

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from .beacon import read_beacons
-from .broker import PREFIX, Redis, undecoded
+from .broker import PREFIX, Redis, key_of, undecoded
 from .entries import answers_of, read
 from .messages import MOST_WITHOUT_BODY, WITHOUT_BODY, Waiting, read_rows
 from .queues import configured, lists_of
@@ -62,7 +62,7 @@ class Removal:
     def __init__(self, client: Redis, queue: str) -> None:
         self._client = client
         self._lists = lists_of(queue)
-        self._aside = f"{PREFIX}purging:{uuid.uuid4().hex}"
+        self._aside = key_of(f"{PREFIX}purging:{uuid.uuid4().hex}")
         self._numbers: list[int] = []
 
     def ready(self) -> int:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 
-from .broker import PREFIX, Redis, undecoded
+from .broker import PREFIX, Redis, key_of, undecoded
 from .entries import ANOTHER_TYPE, answers_of, ask_entry, note_unreadable, read
 
 LATEST_KEY = PREFIX + "queues:latest"
@@ -144,8 +144,8 @@ def write_samples(client: Redis, points: Mapping[str, Point], latest: Latest) ->
     for start in range(0, len(names), SLICE):
         part = names[start : start + SLICE]
         packed = b"".join(_packed(points[name]) for name in part)
-        undecoded(pipe, "EVAL", _WRITE, 0, json.dumps(part), packed, _RINGS, latest.at, _RING_KEYS)
-    pipe.set(LATEST_KEY, json.dumps(asdict(latest)), ex=LATEST_KEPT)
+        undecoded(pipe, "EVAL", _WRITE, 0, json.dumps(part), packed, _RINGS, latest.at, key_of(_RING_KEYS))
+    pipe.set(key_of(LATEST_KEY), json.dumps(asdict(latest)), ex=LATEST_KEPT)
     for odd in pipe.execute()[:-1]:
         for key in odd:
             note_unreadable(key.decode(errors="replace"), ANOTHER_TYPE)
@@ -159,7 +159,7 @@ def _packed(point: Point) -> bytes:
 
 def read_latest(client: Redis) -> Latest | None:
     """What the recorder measured last; None where none has for a day."""
-    return ask_entry(LATEST_KEY, lambda: undecoded(client, "GET", LATEST_KEY), latest_of, None)
+    return ask_entry(key_of(LATEST_KEY), lambda: undecoded(client, "GET", key_of(LATEST_KEY)), latest_of, None)
 
 
 def latest_of(text: bytes) -> Latest:
@@ -245,7 +245,7 @@ def _ask_rings(
 
 
 def _ring_key(resolution: Resolution, queue: str) -> str:
-    return f"{_RING_KEYS}{resolution.name}:{queue}"
+    return key_of(f"{_RING_KEYS}{resolution.name}:{queue}")
 
 
 def _ranges(first: int, last: int, length: int) -> Iterable[tuple[int, int]]:

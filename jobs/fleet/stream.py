@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .breaker import ask
-from .broker import DEAD_KEY, FACTS_GROUP, FACTS_KEY, Redis, RedisError
+from .broker import DEAD_KEY, FACTS_GROUP, FACTS_KEY, Redis, RedisError, key_of
 from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 
 #: Only the id leaves Redis: the oldest entry itself may be large.
@@ -58,14 +58,14 @@ def read_stream() -> Stream:
 def _read(client: Redis) -> Stream:
     pipe = client.pipeline(transaction=False)
     pipe.time()
-    pipe.xlen(FACTS_KEY)
-    pipe.xpending(FACTS_KEY, FACTS_GROUP)
-    pipe.eval(_OLDEST, 1, FACTS_KEY)
-    pipe.xlen(DEAD_KEY)
+    pipe.xlen(key_of(FACTS_KEY))
+    pipe.xpending(key_of(FACTS_KEY), FACTS_GROUP)
+    pipe.eval(_OLDEST, 1, key_of(FACTS_KEY))
+    pipe.xlen(key_of(DEAD_KEY))
     pipe.info("memory")
     # What Redis refuses to this user is unknown; the rest is told all the same.
     now, length, pending, oldest, dead, memory = pipe.execute(raise_on_error=False)
-    for key, answer in ((FACTS_KEY, length), (DEAD_KEY, dead)):
+    for key, answer in ((key_of(FACTS_KEY), length), (key_of(DEAD_KEY), dead)):
         if is_of_another_type(answer):
             note_unreadable(key, ANOTHER_TYPE)
     limits = memory if isinstance(memory, dict) else {}

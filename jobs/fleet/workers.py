@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .beacon import Beacon, read_beacons
 from .breaker import Away, ask, away, silent_for
-from .broker import PROBE_KEY, Redis, RedisRefused, undecoded
+from .broker import PROBE_KEY, Redis, RedisRefused, key_of, undecoded
 from .entries import answers_of, read
 from .hazards import HAZARDS_KEY, Hazard, told
 from .quarantined import QUARANTINE_KEY, Quarantined, quarantined
@@ -59,9 +59,9 @@ def _read(client: Redis) -> Fleet:
     refuses = refusal(client)
     heard = read_beacons(client)
     pipe = client.pipeline(transaction=False)
-    pipe.get(HAZARDS_KEY)
-    pipe.llen(QUARANTINE_KEY)
-    undecoded(pipe, "LINDEX", QUARANTINE_KEY, 0)
+    pipe.get(key_of(HAZARDS_KEY))
+    pipe.llen(key_of(QUARANTINE_KEY))
+    undecoded(pipe, "LINDEX", key_of(QUARANTINE_KEY), 0)
     hazards, count, newest = answers_of(pipe)
     return Fleet(
         known=True,
@@ -69,8 +69,8 @@ def _read(client: Redis) -> Fleet:
         read_at=heard.at,
         silent_for=0.0,
         refuses=refuses,
-        hazards=read(HAZARDS_KEY, hazards, told, ()),
-        quarantined=read(QUARANTINE_KEY, newest, lambda entry: quarantined(count, entry), None),
+        hazards=read(key_of(HAZARDS_KEY), hazards, told, ()),
+        quarantined=read(key_of(QUARANTINE_KEY), newest, lambda entry: quarantined(count, entry), None),
     )
 
 
@@ -82,7 +82,7 @@ def refusal(client: Redis) -> str:
         RedisError: it does not answer.
     """
     try:
-        client.set(PROBE_KEY, str(time.time()), ex=60)
+        client.set(key_of(PROBE_KEY), str(time.time()), ex=60)
     except RedisRefused as error:
         return str(error)
     return ""

@@ -13,6 +13,8 @@ from jobs.models import Lease
 
 #: How long a lease lasts without renewal, in seconds: the longest time that nobody works after a kill.
 LEASE_SECONDS = 10
+#: No lease: why this Redis serves another database, for as long as its recorder says so (`jobs.recorder.identity`).
+CLASH = "clash"
 #: A lease renewed so much later than now was renewed before the clock was set back, and tells nothing: who held it may
 #: be gone. Less may be a statement that waited for another's, in seconds.
 _AHEAD = timedelta(seconds=1)

@@ -16,7 +16,7 @@ from uuid import UUID
 from pydantic import Field, TypeAdapter
 
 from jobs.fleet import headers
-from jobs.fleet.broker import FACTS_KEY
+from jobs.fleet.broker import FACTS_KEY, key_of
 from jobs.fleet.headers import MOST_COUNTED, count, recorded_id
 from jobs.text import is_odd_json, read_json
 
@@ -171,7 +171,7 @@ def read_entry(entry: dict[str, str]) -> Fact:
 
 def append(pipe: Any, fact: Fact) -> None:
     """Queue the fact's XADD on a redis-py pipeline (or send it, on a client)."""
-    pipe.xadd(FACTS_KEY, fact.entry())
+    pipe.xadd(key_of(FACTS_KEY), fact.entry())
 
 
 def execution_number(request: Any) -> int | None:

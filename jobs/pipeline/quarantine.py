@@ -22,7 +22,7 @@ from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 from kombu.utils import json
 
-from jobs.fleet.broker import address, connect, transport_option
+from jobs.fleet.broker import address, connect, key_of, key_prefix, transport_option
 from jobs.fleet.quarantined import QUARANTINE_KEPT, QUARANTINE_KEY
 from jobs.fleet.taken import queue_of, routes_of
 
@@ -136,8 +136,8 @@ class Quarantine:
         kept = {**told, "whole": whole, "message": text[:MAX_MESSAGE]}
         with connect(address(), timeout=5, retries=1) as client:
             pipe = client.pipeline(transaction=True)
-            pipe.lpush(QUARANTINE_KEY, json.dumps(kept))
-            pipe.ltrim(QUARANTINE_KEY, 0, QUARANTINE_KEPT - 1)
+            pipe.lpush(key_of(QUARANTINE_KEY), json.dumps(kept))
+            pipe.ltrim(key_of(QUARANTINE_KEY), 0, QUARANTINE_KEPT - 1)
             pipe.execute()
 
 
@@ -164,7 +164,7 @@ def _origin(app: Any, request: Any) -> str:
 
 def _queue_of(key: str) -> str:
     """The queue that a Redis list belongs to: without the application's prefix and the priority step."""
-    name = key.removeprefix(str(transport_option("global_keyprefix", "")))
+    name = key.removeprefix(key_prefix())
     return name.rsplit(str(transport_option("sep", "\x06\x16")), 1)[0]
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter
 from redis import Redis
 
-from jobs.fleet.broker import PREFIX
+from jobs.fleet.broker import PREFIX, key_of
 from jobs.fleet.entries import answers_of, note_unreadable, read
 from jobs.text import read_json
 
@@ -36,11 +36,11 @@ _WRITTEN = TypeAdapter(Annotated[int, Field(ge=0, lt=2**53)])
 
 
 def log_key(task_id: str) -> str:
-    return f"{PREFIX}log:{task_id}"
+    return key_of(f"{PREFIX}log:{task_id}")
 
 
 def progress_key(task_id: str) -> str:
-    return f"{PREFIX}progress:{task_id}"
+    return key_of(f"{PREFIX}progress:{task_id}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from celery import current_app
@@ -20,6 +21,7 @@ from jobs.ledger import leases
 
 from .alert import Alerts
 from .dispatch import Dispatcher
+from .identity import Belonging
 from .ingest import Ingest
 from .inspection import Inspection
 from .reap import Reaper
@@ -41,6 +43,7 @@ class Chore:
     Attributes:
         step: does a portion; returns how much, 0 when there was nothing.
         every: pause in seconds after a step that found nothing.
+        redis: it works on what lies in Redis.
         recover: called after an outage and on becoming leader.
     """
 
@@ -48,6 +51,7 @@ class Chore:
     step: Callable[[], int]
     every: float
     recover: Callable[[], None] = lambda: None
+    redis: bool = True
 
 
 class Recorder:
@@ -58,6 +62,8 @@ class Recorder:
         self._stop = threading.Event()
         self._leads = threading.Event()
         self._held_until = 0.0
+        self._is_refused = False
+        self._belonging = Belonging(steady_client(), self.holder)
         ingest = Ingest(steady_client())
         dispatcher = Dispatcher(current_app, steady_client())
         sampler = Sampler(steady_client())
@@ -69,7 +75,7 @@ class Recorder:
             Chore("sample", sampler.step, 0.5, sampler.forget),
             Chore("reap", Reaper(steady_client()).step, 2.0),
             Chore("inspect", Inspection(steady_client()).step, 15.0),
-            Chore("alert", alerts.step, alerts.every, alerts.recover),
+            Chore("alert", alerts.step, alerts.every, alerts.recover, redis=False),
         ]
 
     def run(self) -> None:
@@ -90,6 +96,7 @@ class Recorder:
             thread.join(timeout=10)
         if self._leads.is_set():
             leases.release(LEASE, self.holder)
+            self._belonging.leave()
         logger.info("Recorder stopped.")
 
     def stop(self) -> None:
@@ -101,7 +108,11 @@ class Recorder:
             asked = time.monotonic()
             try:
                 close_old_connections()
-                if leases.hold(LEASE, self.holder):
+                if self._refused():
+                    self._held_until = 0.0
+                    if self._leads.is_set():
+                        leases.release(LEASE, self.holder)
+                elif leases.hold(LEASE, self.holder):
                     self._held_until = asked + leases.LEASE_SECONDS
             except (DatabaseError, InterfaceError) as error:
                 logger.warning("Lease: the database did not answer (%s).", error)
@@ -113,17 +124,26 @@ class Recorder:
             self._stop.wait(RENEW_EVERY)
         connection.close()
 
+    def _refused(self) -> bool:
+        """Whether Redis serves another database; the last answer while it is away, as the chores ask again after it."""
+        with suppress(RedisError):
+            self._is_refused = self._belonging.refused(leads=self._leads.is_set())
+        return self._is_refused
+
     def _loop(self, chore: Chore) -> None:
         fresh, pause, failing = True, 0.0, False
         while not self._stop.wait(pause):
             if not self._leads.wait(timeout=1):
                 fresh, pause = True, 0.0
                 continue
-            if fresh:
-                chore.recover()
-                fresh = False
             try:
                 close_old_connections()
+                if fresh:
+                    if chore.redis and self._belonging.refused(leads=True):
+                        pause = RENEW_EVERY  # until then the lease is given up
+                        continue
+                    chore.recover()
+                    fresh = False
                 done = chore.step()
                 pause, failing = (0.0 if done else chore.every), False
             except OUTAGES as error:

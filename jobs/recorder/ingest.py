@@ -11,7 +11,7 @@ import redis
 from celery import states as celery_states
 from django.db import DataError, IntegrityError
 
-from jobs.fleet.broker import DEAD_KEPT, DEAD_KEY, FACTS_GROUP, FACTS_KEY
+from jobs.fleet.broker import DEAD_KEPT, DEAD_KEY, FACTS_GROUP, FACTS_KEY, key_of
 from jobs.fleet.entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
 from jobs.pipeline.facts import Fact, Kind, read_entry
 from jobs.pipeline.told import Told, log_key, progress_key, read_told
@@ -85,10 +85,10 @@ class Ingest:
             why = (str(reason) or type(reason).__name__)[:2000]
             logger.error("Fact %s is set aside: %s", entry.id.decode(), why)
             kept: dict[Any, Any] = {**entry.fields, b"id": entry.id, b"why": why}
-            pipe.xadd(DEAD_KEY, kept, maxlen=DEAD_KEPT)
+            pipe.xadd(key_of(DEAD_KEY), kept, maxlen=DEAD_KEPT)
         ids = [entry.id for entry in entries]
-        pipe.xack(FACTS_KEY, FACTS_GROUP, *ids)
-        pipe.xdel(FACTS_KEY, *ids)
+        pipe.xack(key_of(FACTS_KEY), FACTS_GROUP, *ids)
+        pipe.xdel(key_of(FACTS_KEY), *ids)
         for _, fact in facts:
             if _may_have_told(fact) and fact.state != celery_states.RETRY:
                 pipe.delete(log_key(fact.task_id), progress_key(fact.task_id))
@@ -113,15 +113,15 @@ class Ingest:
             # In bytes: an entry that is no text must not be what ends us.
             answer: Any = self._client.execute_command(  # type: ignore[no-untyped-call]
                 "XREADGROUP", "GROUP", FACTS_GROUP, _CONSUMER, "COUNT", self._count, *block,
-                "STREAMS", FACTS_KEY, start, NEVER_DECODE=True,
+                "STREAMS", key_of(FACTS_KEY), start, NEVER_DECODE=True,
             )  # fmt: skip
         except redis.ResponseError as error:
             if is_of_another_type(error):
-                note_unreadable(FACTS_KEY, ANOTHER_TYPE)
+                note_unreadable(key_of(FACTS_KEY), ANOTHER_TYPE)
             if "NOGROUP" not in str(error):
                 raise
             # A new or emptied Redis: from the beginning, so that nothing already there is skipped.
-            self._client.xgroup_create(FACTS_KEY, FACTS_GROUP, id="0", mkstream=True)
+            self._client.xgroup_create(key_of(FACTS_KEY), FACTS_GROUP, id="0", mkstream=True)
             return []
         # One stream was asked for: [[its name, [(id, fields), …]]], or nothing.
         entries = [_Entry(entry_id, fields or {}) for entry_id, fields in (next(iter(answer))[1] if answer else [])]
@@ -134,9 +134,9 @@ class Ingest:
 
     def _make_room(self) -> None:
         """Where something else than a stream lies under DEAD_KEY: it is renamed, so that nothing is lost of either."""
-        if self._client.type(DEAD_KEY) not in {"stream", "none"}:
-            logger.error("%s is no stream: renamed to %s:odd.", DEAD_KEY, DEAD_KEY)
-            self._client.rename(DEAD_KEY, f"{DEAD_KEY}:odd")
+        if self._client.type(key_of(DEAD_KEY)) not in {"stream", "none"}:
+            logger.error("%s is no stream: renamed to %s:odd.", key_of(DEAD_KEY), key_of(DEAD_KEY))
+            self._client.rename(key_of(DEAD_KEY), f"{key_of(DEAD_KEY)}:odd")
 
     def catch_up(self) -> None:
         """Begin with what is read but not acknowledged; call it after an error and on becoming leader."""

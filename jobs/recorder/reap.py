@@ -16,7 +16,7 @@ import redis
 from django.db.models import Q
 
 from jobs.fleet.beacon import Beacon, Heard, read_beacons
-from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY
+from jobs.fleet.broker import FACTS_GROUP, FACTS_KEY, PROBE_KEY, key_of
 from jobs.fleet.entries import ANOTHER_TYPE, ask_entry, is_of_another_type, note_unreadable
 from jobs.ledger.leases import database_now
 from jobs.models import Run
@@ -76,10 +76,10 @@ class Reaper:
 
     def _mark(self) -> str | None:
         """Write the mark; what was there before, None where nothing was."""
-        mark = partial(self._client.set, _MARK_KEY, str(time.time()), ex=60, get=True)
-        before = ask_entry(_MARK_KEY, mark, str, "")
+        mark = partial(self._client.set, key_of(_MARK_KEY), str(time.time()), ex=60, get=True)
+        before = ask_entry(key_of(_MARK_KEY), mark, str, "")
         if before == "":  # Redis reads nothing else than a text there, and writes nothing then
-            self._client.set(_MARK_KEY, str(time.time()), ex=60)
+            self._client.set(key_of(_MARK_KEY), str(time.time()), ex=60)
         return before or None
 
     def _judge(self, heard: Heard, told: _FactId, merged: _FactId) -> int:
@@ -120,11 +120,11 @@ class Reaper:
         """The last fact that was ever appended, None where nobody can tell, and the last one before which all are in
         the ledger."""
         try:
-            groups = self._client.xinfo_groups(FACTS_KEY)
-            stream = self._client.xinfo_stream(FACTS_KEY)
+            groups = self._client.xinfo_groups(key_of(FACTS_KEY))
+            stream = self._client.xinfo_stream(key_of(FACTS_KEY))
         except redis.ResponseError as error:
             if is_of_another_type(error):
-                note_unreadable(FACTS_KEY, ANOTHER_TYPE)
+                note_unreadable(key_of(FACTS_KEY), ANOTHER_TYPE)
                 return None, (0, 0)
             return (0, 0), (0, 0)  # no stream yet
         told = _fact_id(stream["last-generated-id"])
@@ -132,7 +132,7 @@ class Reaper:
         if group is None:
             return told, (0, 0) if stream["length"] else told
         if group["pending"]:
-            first = _fact_id(self._client.xpending(FACTS_KEY, FACTS_GROUP)["min"] or "0-0")
+            first = _fact_id(self._client.xpending(key_of(FACTS_KEY), FACTS_GROUP)["min"] or "0-0")
             return told, (first[0], first[1] - 1)
         # A new group of an emptied stream has delivered nothing, and nothing is left to deliver.
         return told, _fact_id(group["last-delivered-id"]) if stream["length"] else told

@@ -31,7 +31,7 @@ from django.db.models import Q, Subquery
 from django.db.models.functions import Now
 from kombu.exceptions import KombuError
 
-from jobs.fleet.broker import PREFIX
+from jobs.fleet.broker import PREFIX, key_of
 from jobs.fleet.entries import ask_entry, read
 from jobs.fleet.executions import Begun, begun_executions, known_executions
 from jobs.fleet.headers import ATTEMPT_HEADER
@@ -46,15 +46,15 @@ from .record import record_facts
 logger = logging.getLogger(__name__)
 
 MARK_KEY = PREFIX + "books"
-_NAME = "books"
+MARK_NAME = "books"
 RENEW_EVERY = 2.0
 #: What PostgreSQL may lose at a crash with `synchronous_commit` off, in seconds, and somewhat more.
-_CRASH = 3.0
+CRASH = 3.0
 #: A mark that lies so many seconds ahead nobody has made: it would have every open run settled.
 _AHEAD = 366 * 86_400.0
 _BATCH = 500
 #: The database's mark beside what is read of it, in one snapshot.
-MARK = Subquery(Lease.objects.filter(name=_NAME).values("renewed_at"))
+MARK = Subquery(Lease.objects.filter(name=MARK_NAME).values("renewed_at"))
 #: Numbers in a result.
 _NUMBERS = (EXECUTION, "retries")
 
@@ -78,17 +78,17 @@ class Books:
         if self._looked_at is not None and time.monotonic() - self._looked_at < RENEW_EVERY:
             return 0
         settled = 0
-        mark = ask_entry(MARK_KEY, lambda: self._client.get(MARK_KEY), _moment, None)
-        ours = Lease.objects.filter(name=_NAME).values_list("renewed_at", flat=True).first()
-        if mark is not None and (ours is None or ours.timestamp() < mark - _CRASH):
+        mark = ask_entry(key_of(MARK_KEY), lambda: self._client.get(key_of(MARK_KEY)), moment_of, None)
+        ours = Lease.objects.filter(name=MARK_NAME).values_list("renewed_at", flat=True).first()
+        if mark is not None and (ours is None or ours.timestamp() < mark - CRASH):
             settled = self._settle(datetime.fromtimestamp(mark, UTC), ours)
         # The clock of the statement: a recorder that was frozen before it must not write an older mark than the next.
         with transaction.atomic():
-            values = {"holder": _NAME, "since": Now(), "renewed_at": Now(), "expires_at": Now()}
-            lease, _ = Lease.objects.update_or_create(name=_NAME, defaults=values)
+            values = {"holder": MARK_NAME, "since": Now(), "renewed_at": Now(), "expires_at": Now()}
+            lease, _ = Lease.objects.update_or_create(name=MARK_NAME, defaults=values)
             lease.refresh_from_db()
         self._written = lease.renewed_at
-        self._client.set(MARK_KEY, repr(lease.renewed_at.timestamp()))
+        self._client.set(key_of(MARK_KEY), repr(lease.renewed_at.timestamp()))
         self._looked_at = time.monotonic()
         return settled
 
@@ -238,7 +238,7 @@ def _unknown(run: Run) -> Fact:
     )
 
 
-def _moment(text: str) -> float:
+def moment_of(text: str) -> float:
     """The mark in Redis, epoch seconds.
 
     Raises:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import redis
 
 from jobs.fleet.beacon import BEAT_EVERY, Beacon, read_beacons
-from jobs.fleet.broker import transport_option, undecoded
+from jobs.fleet.broker import key_of, transport_option, undecoded
 from jobs.fleet.entries import answers_of, read
-from jobs.fleet.queues import Reading, configured, key_of, read_queues
+from jobs.fleet.queues import Reading, configured, read_queues
 from jobs.fleet.samples import FINE, Latest, Point, write_samples
 
 #: Rates are measured over so many seconds, and unknown while fewer than the least have been seen.

@@ -143,4 +143,11 @@ class History:
     after="DATABASES['history'] = {'ENGINE': 'django.db.backends.sqlite3', 'NAME': BASE_DIR / 'history.sqlite3'}",
     refusal="jobs.E009",
 )
-AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, HISTORY_ELSEWHERE)
+PREFIXED = Axis(
+    "`global_keyprefix` for the broker and for results",
+    settings="""\
+CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
+CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
+""",
+)
+AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, HISTORY_ELSEWHERE, PREFIXED)

@@ -11,11 +11,12 @@ from jobs.catalog.registry import find_job
 from jobs.catalog.routing import usual_queue
 from jobs.errors import JobsError
 from jobs.fleet.beacon import read_beacons
-from jobs.fleet.broker import RedisError, address_setting, steady_client
+from jobs.fleet.broker import IDENTITY_KEY, RedisError, address_setting, key_of, steady_client
 from jobs.fleet.conditions import shared_names
+from jobs.fleet.hazards import Clash, of_clash
 from jobs.fleet.workers import refusal
 from jobs.ledger.audit import Actor
-from jobs.ledger.leases import holdings
+from jobs.ledger.leases import CLASH, holdings
 from jobs.ledger.start import start_run
 from jobs.models import Run
 from jobs.states import Source, State
@@ -62,7 +63,11 @@ def _await_processes(deadline: float, timeout: float) -> None:
 
 def _missing() -> str:
     """What the path lacks, as the rest of a sentence with its remedy; empty when nothing is."""
-    recorder = holdings().get("recorder")
+    held = holdings()
+    if (clash := held.get(CLASH)) is not None and clash.alive:
+        hazard = of_clash(Clash(clash.holder), key_of(IDENTITY_KEY))
+        return f"{hazard.fact} {hazard.remedy}"
+    recorder = held.get("recorder")
     if recorder is None or not recorder.alive:
         return "no recorder holds the lease; see the lines of recorder, or start one: manage.py recorder."
     try:
