@@ -139,7 +139,9 @@ class Books:
             elif known[run.task_id] > run.attempt + 1:
                 # An automatic retry: the executions before it were made after the backup.
                 n = known[run.task_id]
-                Run.objects.filter(pk=run.pk).update(attempt=n - 1, retries=max(run.retries, n - 1 - run.attempt))
+                # As it was read: a second recorder may have settled it meanwhile, and a worker claimed it since.
+                unchanged = Run.objects.filter(pk=run.pk, attempt=run.attempt, state=run.state)
+                unchanged.update(attempt=n - 1, retries=max(run.retries, n - 1 - run.attempt))
         record_facts(facts)
         return len(facts)
 

@@ -20,6 +20,7 @@ from jobs.fleet.beacon import beacon_key, last_key
 from jobs.fleet.broker import BEACONS_KEY, FACTS_KEY, steady_client
 from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.models import Lease, Run
+from jobs.recorder import restored
 from jobs.recorder.dispatch import Dispatcher
 from jobs.recorder.restored import MARK_KEY
 from jobs.states import State
@@ -150,6 +151,25 @@ def test_what_is_still_in_redis_goes_on(dispatcher: Dispatcher, server: Redis) -
     dispatcher.step()
     assert [after(one)[:2] for one in ("waits", "taken", "retries")] == [("queued", 0), ("queued", 0), ("queued", 1)]
     assert Run.objects.get(task_id="retries").retries == 1
+
+
+def test_a_claim_made_while_two_recorders_settle_stands(
+    dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The restored lease is old, and who held it does not know yet: another has settled and its worker has claimed."""
+    run_of("retries", state=State.ACCEPTED, published_at=None, attempt=1, retries=1)
+    assert dispatcher.step() == 1
+    Run.objects.filter(task_id="retries").update(attempt=0, retries=0)
+    results = restored._results
+
+    def overtaken(task_ids: Any) -> Any:
+        Run.objects.filter(task_id="retries").update(attempt=2, retries=1, state=State.RUNNING)
+        return results(task_ids)
+
+    monkeypatch.setattr(restored, "_results", overtaken)
+    restore(dispatcher)
+    dispatcher.step()
+    assert after("retries")[:2] == ("running", 2)
 
 
 def test_what_a_worker_has_begun_is_running_and_no_copy_of_its_message_starts_it_again(
