@@ -21,6 +21,19 @@ from jobs.ledger.keeping import parse_keeping
 #: The queues of the jobs that ship, besides the project's own.
 QUEUES = ("default", "reports")
 RETENTION = "runs 90 d, failed 1 y"
+#: Modules of `jobs.library` that a project may leave out.
+SHIPPED_JOBS = (
+    "diagnostics",
+    "dormant_users",
+    "mail",
+    "reports",
+    "sessions",
+    "staff_activity",
+    "user_export",
+    "user_import",
+    "users",
+    "web_check",
+)
 
 #: A project may have other values of these; what it has set stays.
 _DEFAULTS: dict[str, Any] = {
@@ -153,6 +166,7 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         **_NEEDED,
         "UPLOAD_MAX_MB": _upload(project.get("UPLOAD_MAX_MB", _DEFAULTS["UPLOAD_MAX_MB"])),
         "RETENTION": _retention(project.get("RETENTION", RETENTION)),
+        "SHIPPED_JOBS": shipped_jobs(project.get("SHIPPED_JOBS", True)),
         "ALERT_MAIL_TO": checked_addresses(project.get("ALERT_MAIL_TO") or ()),
         "ALERT_WEBHOOK": checked_webhook(project.get("ALERT_WEBHOOK") or ""),
         "ALERT_AFTER": checked_after(project.get("ALERT_AFTER", 60)),
@@ -212,6 +226,25 @@ def checked_url(url: str, name: str) -> str:
         # Celery refuses a TLS address that does not say whether to look at the server's certificate.
         return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
     return str(url)
+
+
+def shipped_jobs(wanted: Any) -> tuple[str, ...]:
+    """The modules of `jobs.library` that are wanted besides what the console itself needs.
+
+    Args:
+        wanted: True for all, False for none, or their names.
+
+    Raises:
+        ImproperlyConfigured: it names one that does not exist.
+    """
+    if isinstance(wanted, bool):
+        return SHIPPED_JOBS if wanted else ()
+    names = () if isinstance(wanted, str) else tuple(wanted or ())
+    if unknown := sorted({wanted} if isinstance(wanted, str) else {*map(str, names)} - {*SHIPPED_JOBS}):
+        raise ImproperlyConfigured(
+            f"SHIPPED_JOBS must be True, False or a list of {', '.join(SHIPPED_JOBS)}; {unknown[0]!r} is none of them."
+        )
+    return names
 
 
 def _upload(megabytes: Any) -> Any:

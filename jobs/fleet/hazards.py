@@ -231,6 +231,24 @@ def of_clash(clash: Clash, key: str) -> Hazard:
     )
 
 
+def of_other_beats(schedules: Sequence[str]) -> list[Hazard]:
+    """Schedules that a beat which is not the console's has published."""
+    if not schedules:
+        return []
+    more = len(schedules) - MOST_NAMED
+    names = ", ".join(schedules[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    return [
+        Hazard(
+            "jobs.W026",
+            "warn",
+            f"A beat that is not the console's publishes schedules: {names}.",
+            "Two of them publish each moment twice, and nothing claims those runs.",
+            "Start beat without --scheduler, from the application that is joined.",
+            "Another beat",
+        )
+    ]
+
+
 def tell(hazards: Iterable[Hazard], client: Redis) -> None:
     """Write what was found for the pages."""
     client.set(key_of(HAZARDS_KEY), json.dumps([asdict(hazard) for hazard in hazards]), ex=BELIEVED)

@@ -33,12 +33,6 @@ class DeliberateFailure(Exception):
     """Raised because somebody asked for it."""
 
 
-@job(title="Self-check", group=GROUP, idempotent=True, listed=False, time_limit=30, soft_time_limit=20)
-def self_check() -> str:
-    """Goes through the whole path once: accepted, published, claimed, run, recorded."""
-    return "The whole path works."
-
-
 @job(title="Echo the parameters", group=GROUP, permission=RUN_ANY_TASK, idempotent=True)
 def echo(
     text: str = "",

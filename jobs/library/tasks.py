@@ -1,29 +1,14 @@
-"""The jobs that ship: importing this module registers them all."""
+"""The jobs that ship: importing this registers those that SHIPPED_JOBS wants, and what the console itself needs."""
 
-from . import (
-    diagnostics,
-    dormant_users,
-    mail,
-    maintenance,
-    reports,
-    sessions,
-    staff_activity,
-    user_export,
-    user_import,
-    users,
-    web_check,
-)
+from importlib import import_module
 
-__all__ = [
-    "diagnostics",
-    "dormant_users",
-    "mail",
-    "maintenance",
-    "reports",
-    "sessions",
-    "staff_activity",
-    "user_export",
-    "user_import",
-    "users",
-    "web_check",
-]
+from django.conf import settings
+
+from jobs.settings import shipped_jobs
+
+from . import maintenance
+
+for name in shipped_jobs(getattr(settings, "SHIPPED_JOBS", True)):
+    import_module(f"jobs.library.{name}")
+
+__all__ = ["maintenance"]

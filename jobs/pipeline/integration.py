@@ -35,6 +35,7 @@ def integrate(app: Celery) -> None:
     signals.task_postrun.connect(_report_dropped, weak=False, dispatch_uid="opsconsole.dropped")
     signals.celeryd_after_setup.connect(warn_of_settings, weak=False, dispatch_uid="opsconsole.hazards")
     signals.task_rejected.connect(_report_refused, weak=False, dispatch_uid="opsconsole.refused")
+    signals.beat_init.connect(_use_our_scheduler, weak=False, dispatch_uid="opsconsole.scheduler")
     install()
     signals.worker_init.connect(keep_connections, weak=False, dispatch_uid="opsconsole.connections")
     signals.worker_process_init.connect(_drop_inherited_sockets, weak=False, dispatch_uid="opsconsole.fork")
@@ -48,6 +49,11 @@ def _report_dropped(task: Any = None, state: str = "", retval: Any = None, **_: 
 def _report_refused(**told: Any) -> None:
     # Not imported above: it needs what only a worker does.
     symbol_by_name("jobs.pipeline.request:report_refused")(**told)
+
+
+def _use_our_scheduler(sender: Any = None, **_: Any) -> None:
+    # Not imported above: it needs models.
+    symbol_by_name("jobs.schedules.scheduler:use_console_scheduler")(sender)
 
 
 def _drop_inherited_sockets(**_: object) -> None:

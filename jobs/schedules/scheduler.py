@@ -104,6 +104,29 @@ class ConsoleEntry(ModelEntry):
         return int(row.update(**values))
 
 
+def use_console_scheduler(service: Any) -> None:
+    """beat_init: a beat that was told `--scheduler` on its command line gets ours where that is the one ours extends.
+
+    Another one stays: it publishes by itself, and this process' log says so, as the recorder does (`jobs.W026`).
+
+    Args:
+        service: Celery's `beat.Service`, which has not ticked yet.
+    """
+    asked = type(service.scheduler)
+    if issubclass(asked, ConsoleScheduler):
+        return
+    if asked is DatabaseScheduler:
+        service.scheduler_cls = ConsoleScheduler
+        service.scheduler = service.get_scheduler()
+        logger.warning("Beat was started with --scheduler DatabaseScheduler; the console's, which extends it, is used.")
+    else:
+        logger.error(
+            "Beat was started with --scheduler %s: it publishes by itself, and schedules of the console do not run. "
+            "Start it without --scheduler.",
+            asked.__name__,
+        )
+
+
 class ConsoleScheduler(DatabaseScheduler):
     """django-celery-beat's scheduler whose entries become accepted runs, one for each due moment."""
 

@@ -128,6 +128,11 @@ console(globals())
     },
     env={"DJANGO_SETTINGS_MODULE": "proj.production"},
 )
+STOCK_BEAT = Axis(
+    "No jobs that ship, and `celery beat --scheduler django_celery_beat.schedulers:DatabaseScheduler`",
+    settings="SHIPPED_JOBS = False",
+    beat=("--scheduler", "django_celery_beat.schedulers:DatabaseScheduler"),
+)
 HISTORY_ELSEWHERE = Axis(
     "The console's tables in another database, by a router",
     settings="DATABASE_ROUTERS = ['proj.routers.History']",
@@ -150,4 +155,4 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 """,
 )
-AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, HISTORY_ELSEWHERE, PREFIXED)
+AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, STOCK_BEAT, HISTORY_ELSEWHERE, PREFIXED)

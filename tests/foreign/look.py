@@ -92,13 +92,15 @@ def fire() -> str:
 
     every, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     schedule = PeriodicTask.objects.create(name="add it up", task="shop.tasks.add", interval=every, args="[1, 2]")
-    found: dict[str, Any] = wait_for(lambda: runs_of(source="schedule", state="succeeded"), "the run of the schedule")
+    found: dict[str, Any] = wait_for(
+        lambda: runs_of(source="schedule", state="succeeded", guaranteed=True), "the run of the schedule"
+    )
     schedule.enabled = False
     schedule.save()
     return next(iter(found))
 
 
-def runs_of(**where: str) -> dict[str, tuple[str, str]]:
+def runs_of(**where: Any) -> dict[str, tuple[str, str]]:
     """State and source by task id."""
     from jobs.models import Run  # noqa: PLC0415
 

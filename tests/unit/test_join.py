@@ -147,6 +147,8 @@ def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
         ({"TEMPLATES": []}, "no DjangoTemplates"),
         ({"DATABASES": {"default": {"ENGINE": "django.db.backends.mysql"}}}, "not on mysql"),
         ({"RETENTION": "runs soon"}, "RETENTION"),
+        ({"SHIPPED_JOBS": ["mail", "nosuch"]}, "'nosuch' is none of them"),
+        ({"SHIPPED_JOBS": "mail"}, "SHIPPED_JOBS must be True, False or a list of"),
     ],
 )
 def test_what_cannot_work_is_refused_in_a_sentence(own: dict[str, Any], sentence: str) -> None:
