@@ -137,7 +137,7 @@ def notices(page: RunPage) -> tuple[Notice, ...]:
         text = "It was to get the result of what ran before it. It cannot be retried as it was; retry what failed."
         found.append(Notice("idle", "data_object", "Its parameters are not complete.", text))
     elif not run.arguments_exact:
-        text = "They were too long, or no JSON. This run cannot be retried as it was."
+        text = "They are too long, or hold what JSON cannot say, as pickle can. This run cannot be retried as it was."
         found.append(Notice("idle", "data_object", "The parameters could not be kept whole.", text))
     return tuple(found)
 

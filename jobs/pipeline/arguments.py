@@ -23,10 +23,14 @@ class UnreadableArguments(InvalidArguments, ValueError):
     """What is kept as arguments cannot be read."""
 
 
-def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
+def encode(args: Any, kwargs: Any, *, as_json: bool = True) -> tuple[str, bool]:
     """The arguments as text, and whether the text is exact.
 
     Values that JSON cannot carry, and text beyond MAX_ARGUMENTS, give `[[], {}]` and False.
+
+    Args:
+        as_json: they travel as JSON, which makes tuples lists and keys text. In any other form the worker receives
+            them as they are, and only a text that says the same is exact.
     """
     values = [list(args or ()), dict(kwargs or {})]
     try:
@@ -34,9 +38,29 @@ def encode(args: Any, kwargs: Any) -> tuple[str, bool]:
         text.encode()
     except UnicodeEncodeError:  # half a surrogate pair: no database keeps it as text, JSON can spell it
         text = json.dumps(values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, RecursionError):
         return "[[], {}]", False
-    return (text, True) if len(text) <= MAX_ARGUMENTS else ("[[], {}]", False)
+    if len(text) > MAX_ARGUMENTS:
+        return "[[], {}]", False
+    return text, as_json or _says(text, values)
+
+
+def _says(text: str, values: Any) -> bool:
+    try:
+        return _is_same(json.loads(text), values)
+    except Exception:  # noqa: BLE001 - objects of somebody's own, which may compare as they like
+        return False
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Equal, and of the same types at any depth."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict):
+        return _is_same([*one], [*other]) and all(_is_same(one[name], other[name]) for name in one)
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    return bool(one == other) or (one != one and other != other)
 
 
 def kept_arguments(task_name: str, text: str) -> str:

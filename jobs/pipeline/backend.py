@@ -54,6 +54,8 @@ _MAX_MESSAGE = 16_000
 #: By its name, because it imports models, and this module is imported where a Celery application is made.
 _STORED_RESULTS = "django_celery_results.backends.database:DatabaseBackend"
 _DONE = celery_states.SUCCESS
+#: What the serializers raise, each in its way, at what they cannot write.
+_UNWRITABLE = (EncodeError, TypeError, ValueError, RecursionError)
 #: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds; 0 or None for ever.
 _Stored = tuple[Any, Any, int | None]
 
@@ -103,7 +105,7 @@ class RecordingBackend(PatientBackend):
         with self.telling(task_id), while_failing(request=request):
             if not store_result and not _is_eager(request) and not _has_succeeded(request):
                 described = fact_of(task_id, self.prepare_exception(exc), state, masked(traceback), request)
-                name_error(described, exc, self._description)
+                name_error(described, exc, self.description)
                 self._append_only(described, take(task_id))
             super().mark_as_failure(task_id, exc, traceback, request, store_result, call_errbacks, state)
 
@@ -140,7 +142,7 @@ class RecordingBackend(PatientBackend):
             described["exc_message"] = masked(described["exc_message"])
         return described
 
-    def _description(self, exc: BaseException) -> dict[str, Any]:
+    def description(self, exc: BaseException) -> dict[str, Any]:
         """The same, whatever results are written in."""
         return dict(self.prepare_exception(exc, serializer="json"))
 
@@ -150,13 +152,7 @@ class RecordingBackend(PatientBackend):
         if state == celery_states.STARTED and _is_unclaimed(request):
             return result  # Celery's own word, before the claim: this message may yet be dropped
         result, traceback = _without_secrets(result, state), masked(traceback)
-        try:
-            value = self.encode(self._meta(task_id, result, state, traceback, request))
-        except (EncodeError, TypeError, ValueError) as error:
-            # The job has done its work; that its value cannot travel as JSON does not make it a failure.
-            logger.warning("Run %s: its result cannot be stored as JSON (%s); its text is kept.", task_id, error)
-            result = {"unserialisable": masked(safe_repr(result))[:2000]}
-            value = self.encode(self._meta(task_id, result, state, traceback, request))
+        result, value = self._encoded(self._meta(task_id, result, state, traceback, request))
         if request is not None and recorded_id(getattr(request, "id", task_id)) != recorded_id(task_id):
             request = None  # it is of whoever sets another task's state
         key = self._key_of(task_id)
@@ -170,13 +166,15 @@ class RecordingBackend(PatientBackend):
         if state == celery_states.FAILURE and _has_succeeded(request):
             return result  # Celery broke on showing the value in its log, say: the work was done and told
         never = unstarted(task_id, request)
-        fact = fact_of(task_id, result, state, traceback, never.request if never else request)
+        # Where results are pickled, an error is stored as the exception itself.
+        told = self.description(result) if isinstance(result, BaseException) else result
+        fact = fact_of(task_id, told, state, traceback, never.request if never else request)
         if never:
             never.describe(fact)
         if (children := self.current_task_children(request)) != []:
             fact.meta["children"] = children and children[:MAX_CHILDREN]
         if (exception := getattr(self._failing, "exception", None)) is not None:
-            name_error(fact, exception, self._description)
+            name_error(fact, exception, self.description)
         if status == _DONE and execution_number(request) is None:
             # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
             if request is not None and not never:
@@ -185,6 +183,30 @@ class RecordingBackend(PatientBackend):
             self.ensure(self._write, (fact, take(task_id), stored))
         _note_success(state, request)
         return result
+
+    def _encoded(self, meta: dict[str, Any]) -> tuple[Any, Any]:
+        """The result of a meta, and the meta as Redis keeps it.
+
+        The job has done its work: that its arguments or its value cannot be written does not make it a failure. Of what
+        cannot be, the text is kept.
+        """
+        if (value := self._written(meta)) is not None:
+            return meta["result"], value
+        if "args" in meta and self._written([meta["args"], meta["kwargs"]]) is None:
+            meta |= {name: masked(saferepr(meta[name])) for name in ("args", "kwargs")}
+        if (value := self._written(meta)) is None:
+            text = "Run %s: its result cannot be stored as %s; its text is kept."
+            logger.warning(text, meta["task_id"], self.serializer)
+            meta["result"] = {"unserialisable": masked(safe_repr(meta["result"]))[:2000]}
+            value = self.encode(meta)
+        return meta["result"], value
+
+    def _written(self, value: Any) -> Any:
+        """As `result_serializer` writes it; None where it cannot."""
+        try:
+            return self.encode(value)
+        except _UNWRITABLE:
+            return None
 
     def _key_of(self, task_id: Any) -> Any:
         """Where Redis keeps the result; None for an id of which Celery executes the task and cannot keep the result."""
@@ -466,5 +488,5 @@ def _hidden(task_name: str, request: Any) -> tuple[Any, Any]:
 def _text(value: Any) -> str:
     try:
         return str(kombu_json.dumps(value))
-    except (TypeError, ValueError):
-        return str(kombu_json.dumps({"unserialisable": safe_repr(value)[:2000]}))
+    except (TypeError, ValueError, RecursionError):
+        return str(kombu_json.dumps({"unserialisable": masked(safe_repr(value))[:2000]}))

@@ -8,6 +8,7 @@ that its own class says goes on as under stock Celery. Nothing here needs Django
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import new_class
 from typing import Any, cast
 
@@ -17,6 +18,9 @@ from kombu.utils.imports import symbol_by_name
 
 from jobs.catalog.registry import is_declared
 from jobs.fleet.headers import execution_number
+
+#: What the call that is being published says of its serializer: no signal tells it.
+asked_serializer: ContextVar[str | None] = ContextVar("asked_serializer", default=None)
 
 
 class JoinedTask(Task):
@@ -59,6 +63,13 @@ class JoinedTask(Task):
             return tracer(uuid, args, kwargs, request)
 
         return trace
+
+    def apply_async(self, *args: Any, **options: Any) -> Any:
+        token = asked_serializer.set(options.get("serializer"))
+        try:
+            return super().apply_async(*args, **options)
+        finally:
+            asked_serializer.reset(token)
 
     def apply(self, args: Any = None, *rest: Any, **options: Any) -> Any:
         if args and is_declared(self.name):

@@ -32,7 +32,8 @@ def without(texts: Collection[str], value: Any) -> Any:
     if isinstance(value, dict):
         return {without(texts, name): without(texts, one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
-        return [without(texts, one) for one in value]
+        masked = [without(texts, one) for one in value]
+        return tuple(masked) if type(value) is tuple else masked
     # What JSON asks for where an object says by itself how it is written.
     written = getattr(value, "__json__", None)
     return without(texts, written()) if callable(written) and not isinstance(value, type) else value

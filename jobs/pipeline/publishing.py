@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any
 
-from celery import current_task
+from celery import current_app, current_task
 from kombu.exceptions import OperationalError
 
 from jobs.catalog.registry import is_declared
@@ -35,8 +35,12 @@ from .arguments import encode, kept_arguments
 from .delivery import delivery_of
 from .execution import execution_of
 from .facts import Fact, Kind, append
+from .joined import asked_serializer
 
 logger = logging.getLogger(__name__)
+
+#: Serializers that write JSON; "auth" signs it.
+_JSON = frozenset({"json", "auth", "application/json"})
 
 
 #: The headers of the message that this thread publishes, and its priority: no other signal than the first tells it.
@@ -89,7 +93,7 @@ def report_published(
         return
     args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
     stamped, priority = _publishing.get()
-    text, exact = encode(args, kwargs)
+    text, exact = encode(args, kwargs, as_json=_travels_as_json(headers.get("task") or sender))
     if is_declared(headers.get("task") or sender):
         # Else the recorder does so, who knows all jobs: a publish must not import them.
         text = kept_arguments(headers.get("task") or sender, text)
@@ -119,6 +123,12 @@ def report_published(
         append(page_client(), fact)
     except (RedisError, OperationalError) as error:
         logger.warning("The publishing of %s was not reported (%s); its end will be.", fact.task_id, error)
+
+
+def _travels_as_json(task_name: str) -> bool:
+    """Whether a message of this task is JSON, as its task, its call or the application says."""
+    serializer = asked_serializer.get() or getattr(current_app.tasks.get(task_name), "serializer", None)
+    return (serializer or current_app.conf.task_serializer) in _JSON
 
 
 def _epoch(moment: Any) -> float | None:

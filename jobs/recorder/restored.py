@@ -36,7 +36,7 @@ from jobs.fleet.entries import ask_entry, read
 from jobs.fleet.executions import Begun, begun_executions, known_executions
 from jobs.fleet.headers import ATTEMPT_HEADER
 from jobs.models import Lease, Run
-from jobs.pipeline.backend import EXECUTION, fact_of
+from jobs.pipeline.backend import EXECUTION, RecordingBackend, fact_of
 from jobs.pipeline.facts import Fact, Kind
 from jobs.states import ACTIVE, State
 
@@ -204,7 +204,10 @@ def _told_by(run: Run, meta: dict[str, Any]) -> Fact:
             ATTEMPT_HEADER: _execution(run, meta) - retries,
         }
     )
-    fact = fact_of(run.task_id, meta.get("result"), str(meta["status"]), meta.get("traceback"), request)
+    result, backend = meta.get("result"), current_app.backend
+    if isinstance(result, BaseException) and isinstance(backend, RecordingBackend):  # where results are pickled
+        result = backend.description(result)
+    fact = fact_of(run.task_id, result, str(meta["status"]), meta.get("traceback"), request)
     if done := meta.get("date_done"):
         fact.at = datetime.fromisoformat(done).timestamp()
     return fact

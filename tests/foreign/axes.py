@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.foreign.axes_of_tasks import OF_TASKS
 from tests.foreign.projects import Axis
 
 PLAIN = Axis("A plain project")
@@ -155,4 +156,4 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 """,
 )
-AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, STOCK_BEAT, HISTORY_ELSEWHERE, PREFIXED)
+AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, STOCK_BEAT, HISTORY_ELSEWHERE, PREFIXED, *OF_TASKS)

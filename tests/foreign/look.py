@@ -1,7 +1,8 @@
 """Run inside of a foreign project: every page of the console, a start, a `.delay()`, a schedule, the audit trail.
 
-It knows nothing of the project but that its application `shop` has the tasks `add` and `break_down`. The last line that
-it prints counts; anything that is wrong ends it with an error.
+It knows nothing of the project but that its application `shop` has the tasks `add` and `break_down`. What else a kind
+of project has to show is in its own `shop/look.py`: a function `look(client, wait_for, runs_of)`. The last line that is
+printed counts; anything that is wrong ends it with an error.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urldefrag, urljoin, urlsplit
 
@@ -41,6 +43,8 @@ def main() -> None:
     by_form = start(client)
     by_code = delay()
     by_schedule = fire()
+    if find_spec("shop.look") is not None:
+        import_module("shop.look").look(client, wait_for, runs_of)
     runs = runs_of()
     assert runs[by_form] == ("succeeded", "console"), runs
     assert runs[by_code] == ("succeeded", "code"), runs

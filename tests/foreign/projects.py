@@ -82,7 +82,8 @@ class Axis:
         title: its row in the table of docs/integrate.md.
         settings: lines of `proj/settings.py` before the console's.
         after: lines after the console's.
-        files: other files, whole, by their path; a value replaces the plain project's.
+        files: other files, whole, by their path; a value replaces the plain project's. `shop/look.py` is looked at as
+            well (`tests/foreign/look.py`).
         appended: lines at the end of a file that the plain project or the document has made.
         commands: what is run before `prepare`, each as the words after `manage.py`.
         worker, beat: more words of the commands that start them.
