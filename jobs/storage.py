@@ -9,11 +9,15 @@ import threading
 import uuid
 from typing import cast
 
-from django.conf import settings
-from django.core.exceptions import SuspiciousFileOperation
-from django.core.files.base import ContentFile
-from django.core.files.storage import Storage, storages
-from django.utils.functional import LazyObject
+from jobs.compat import (
+    ContentFile,
+    LazyObject,
+    Storage,
+    SuspiciousFileOperation,
+    has_django,
+    settings,
+    storages,
+)
 
 
 class _ConsoleStorage(LazyObject):
@@ -35,8 +39,8 @@ class StorageMark:
         self._thread: threading.Thread | None = None
 
     def text(self) -> str:
-        """The mark, made if the storage has none yet; "" until it is known."""
-        if not self._text and (self._thread is None or not self._thread.is_alive()):
+        """The mark, made if the storage has none yet; "" until it is known, and without Django."""
+        if not self._text and has_django() and (self._thread is None or not self._thread.is_alive()):
             self._thread = threading.Thread(target=self._read, name="storage-mark", daemon=True)
             self._thread.start()
         return self._text

@@ -16,13 +16,10 @@ from functools import cache
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from cryptography.fernet import Fernet, InvalidToken
-from django.conf import settings
-from django.core.exceptions import SuspiciousFileOperation, ValidationError
-from django.core.files.base import File as StoredFile
-from django.db.models import Model
 from pydantic import AwareDatetime, SecretStr
 from pydantic_core import PydanticCustomError, core_schema
 
+from jobs.compat import Model, StoredFile, SuspiciousFileOperation, ValidationError, settings
 from jobs.storage import console_storage
 
 SECRET_PREFIX = "encrypted:"  # noqa: S105

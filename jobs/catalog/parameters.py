@@ -12,11 +12,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, get_type_hints
 
-from django.db import DatabaseError
-from django.db.models import Model
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
+from jobs.compat import DatabaseError, Model
 from jobs.errors import ConfigurationError, InvalidArguments
 
 from .carried import carried, has_nul, is_json

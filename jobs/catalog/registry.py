@@ -203,10 +203,11 @@ def find_job(name: str) -> Job:
     """
     if (declared := _declared.get(name)) is not None:
         return declared
-    _import_task_modules()
-    if (declared := _declared.get(name)) is not None:
-        return declared
-    task = current_app.tasks.get(name)
+    if (task := current_app.tasks.get(name)) is None:
+        _import_task_modules()
+        if (declared := _declared.get(name)) is not None:
+            return declared
+        task = current_app.tasks.get(name)
     if task is None or name.startswith("celery."):
         raise UnknownJob(f"No job is called {name}. It may have been renamed or removed since.")
     return _derive(name)

@@ -16,6 +16,7 @@ from typing import Any, get_args, get_type_hints
 from celery import current_app
 from pydantic import SecretBytes, SecretStr
 
+from jobs.compat import has_django
 from jobs.errors import UnknownJob
 
 from .hints import SECRET_PREFIX, decrypted, encrypted
@@ -121,6 +122,15 @@ def shown_secrecy(task_name: str) -> Secrecy:
     return _both(task_name)[1]
 
 
+def told_secrecy(task_name: str) -> Secrecy:
+    """What the console is not told at all.
+
+    It hides what sounds like a secret by the task's signature, which it cannot see where the task is of a program
+    without Django: there that is hidden before it is told.
+    """
+    return declared_secrecy(task_name) if has_django() else shown_secrecy(task_name)
+
+
 def called_within(task_name: str, args: Any, kwargs: Any) -> tuple[str, Sequence[Any]] | None:
     """Of one of CALLS_OF_MANY: the task that it calls, and what with each time; None of any other and of odd ones."""
     if task_name not in CALLS_OF_MANY or not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
@@ -132,10 +142,12 @@ def called_within(task_name: str, args: Any, kwargs: Any) -> tuple[str, Sequence
     return str(task.get("task") or ""), rows
 
 
-def call_has_secrets(task_name: str, args: Any, kwargs: Any) -> bool:
-    """Whether any of these arguments may be secret by a declaration: the task's own, or that of the one it calls."""
+def call_has_secrets(
+    task_name: str, args: Any, kwargs: Any, secrecy_of: Callable[[str], Secrecy] = declared_secrecy
+) -> bool:
+    """Whether any of these arguments may be secret: by what the task says, or the one that it calls."""
     within = called_within(task_name, args, kwargs)
-    return has_secrets(task_name if within is None else within[0])
+    return not secrecy_of(task_name if within is None else within[0]).nothing
 
 
 def replaced_in_call(

@@ -16,8 +16,8 @@ from typing import Any
 
 from celery import bootsteps, signals
 from celery.worker import state as worker_state
-from django.conf import settings
 
+from jobs.compat import has_django, settings
 from jobs.storage import storage_mark
 
 from .beacon import (
@@ -159,7 +159,8 @@ class BeaconStep(bootsteps.StartStopStep):
             "queues": _queues(parent),
             "files": storage_mark.text(),
             "clock": round(clock - at, 3),
-            "machine": machine_mark(),
+            # A program without Django opens no database of the console, wherever it is.
+            "machine": machine_mark() if has_django() else "",
             "running": running_executions(),
             "holds": _holds(parent),
             "started": {

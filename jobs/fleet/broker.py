@@ -8,7 +8,8 @@ from typing import Any
 
 import redis
 from celery import current_app
-from django.conf import settings
+
+from jobs.compat import settings
 
 #: Begins the names of our own keys. In Redis each bears the application's prefix before it: `key_of`.
 PREFIX = "opsconsole:"

@@ -16,8 +16,9 @@ from importlib import metadata
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from django.conf import settings
 from pydantic import Field, TypeAdapter
+
+from jobs.compat import settings
 
 from .beacon import Beacon
 from .broker import PREFIX, Redis, address, address_setting, key_of

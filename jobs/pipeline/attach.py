@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from celery import current_task
-from django.core.files.base import ContentFile
 
+from jobs.compat import ContentFile, has_django
 from jobs.errors import JobsError
 from jobs.fleet.headers import recorded_id
 from jobs.storage import console_storage
@@ -26,9 +26,11 @@ def attach(name: str, content: bytes | str, *, content_type: str, rows: int | No
         rows: how many rows it holds, where that says something.
 
     Raises:
-        JobsError: called outside a task.
+        JobsError: called outside a task, or in a program without Django.
     """
     request = current_task.request if current_task else None
+    if not has_django():
+        raise JobsError("attach() keeps a file in the console's storage, which a program without Django does not have.")
     if request is None or request.id is None:
         raise JobsError("attach() keeps a file of the current run; call it inside a task that a worker runs.")
     name = masked(name)

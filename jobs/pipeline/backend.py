@@ -12,6 +12,7 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -22,14 +23,20 @@ from celery.app.task import Context
 from celery.backends.base import DisabledBackend
 from celery.exceptions import WorkerLostError
 from celery.utils.saferepr import saferepr
-from django.conf import settings
-from django.db import Error as DatabaseError
 from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
-from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call
+from jobs.catalog.secrecy import (
+    HIDDEN,
+    Secrecy,
+    call_has_secrets,
+    declared_secrecy,
+    replaced_in_call,
+    told_secrecy,
+)
+from jobs.compat import AnyDatabaseError, has_django, settings
 from jobs.fleet.broker import RedisError, has_redis
 from jobs.fleet.headers import own_headers, recorded_id
 
@@ -265,7 +272,7 @@ class RecordingBackend(PatientBackend):
         meta: dict[str, Any] = {"status": celery_states.PENDING, "result": None}
         try:
             return dict(self._stored._get_task_meta_for(task_id))
-        except DatabaseError as error:
+        except AnyDatabaseError as error:
             logger.warning("Result of %s: not in Redis, and the database did not answer (%s).", task_id, error)
             return meta
 
@@ -293,7 +300,7 @@ class RecordingBackend(PatientBackend):
 
     @cached_property
     def _stored(self) -> Any:
-        return symbol_by_name(_STORED_RESULTS)(app=self.app)
+        return symbol_by_name(_STORED_RESULTS if has_django() else "jobs.compat:NoDatabase")(app=self.app)
 
     def _meta(self, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> dict[str, Any]:
         try:
@@ -443,8 +450,9 @@ def describe(fact: Fact, request: Any) -> Fact:
     fact.eta = execution.retry_eta if fact.state == celery_states.RETRY else None
     if execution.started_clock is not None:
         fact.runtime = time.monotonic() - execution.started_clock
-    if call_has_secrets(fact.task, request.args, request.kwargs):
-        args, kwargs = (value if value is None else saferepr(value) for value in _hidden(fact.task, request))
+    if call_has_secrets(fact.task, request.args, request.kwargs, told_secrecy):
+        hidden = _hidden(fact.task, request, told_secrecy)
+        args, kwargs = (value if value is None else saferepr(value) for value in hidden)
     else:
         args, kwargs = _described(request, "args"), _described(request, "kwargs")
     fact.meta = {
@@ -473,14 +481,14 @@ def _without_secrets(result: Any, state: str) -> Any:
     return masked(result)
 
 
-def _hidden(task_name: str, request: Any) -> tuple[Any, Any]:
-    """The arguments of a request without what the job declares secret; None for what is not known."""
+def _hidden(task_name: str, request: Any, secrecy_of: Callable[[str], Secrecy] = declared_secrecy) -> tuple[Any, Any]:
+    """The arguments of a request without what is secret by `secrecy_of`; None for what is not known."""
     args, kwargs = getattr(request, "args", None), getattr(request, "kwargs", None)
     if not isinstance(args, (list, tuple)) or not isinstance(kwargs, dict):
         return None, None
     missing = results_to_come(request)  # by its place it is told which value is secret
     args, kwargs = replaced_in_call(
-        task_name, [*[None] * missing, *args], kwargs, lambda value: value if value is None else HIDDEN
+        task_name, [*[None] * missing, *args], kwargs, lambda value: value if value is None else HIDDEN, secrecy_of
     )
     return args[missing:], kwargs
 

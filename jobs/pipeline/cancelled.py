@@ -7,8 +7,9 @@ import threading
 import time
 
 from celery.exceptions import Ignore
-from django.apps import apps
-from django.db import Error as AnyDatabaseError
+from kombu.utils.imports import symbol_by_name
+
+from jobs.compat import AnyDatabaseError, has_django
 
 from .live import LiveRun, current
 
@@ -57,10 +58,12 @@ def check_cancelled() -> None:
 
 
 def _is_asked(task_id: str) -> bool:
-    # By its name: job modules import this one before Django has loaded its models.
-    runs = apps.get_model("jobs", "Run")._default_manager
+    if not has_django():
+        return False  # what is only observed can be ended by force alone
     try:
-        return runs.filter(task_id=task_id, cancel_requested_at__isnull=False).exists()
+        # By its name: job modules import this one before Django has loaded its models.
+        runs = symbol_by_name("jobs.models:Run").objects
+        return bool(runs.filter(task_id=task_id, cancel_requested_at__isnull=False).exists())
     except AnyDatabaseError as error:
         logger.warning("Whether this run is cancelled could not be read (%s); it goes on.", error)
         return False

@@ -7,14 +7,15 @@ from typing import Any
 from celery import Celery, signals
 from kombu.utils.imports import symbol_by_name
 
+from jobs.compat import has_django
 from jobs.fleet.beat import BeaconStep
 from jobs.fleet.broker import forget_clients
 from jobs.fleet.hazards import warn_of_settings
 
-from .connections import keep_connections
 from .joined import JoinedTask, join_tasks
 from .live import install
 from .outlive import OutliveStep
+from .outside import observe_outside
 from .publishing import report_published, stamp_message
 from .quarantine import QuarantineStep
 
@@ -23,8 +24,10 @@ def integrate(app: Celery) -> None:
     """Make `app`'s tasks claim their runs, its publishers and workers report, and its workers keep a beacon.
 
     Call it once, where the application is made. It touches no model and changes no class that tasks are made of: each
-    is joined when it is registered.
+    is joined when it is registered. Without Django, or without settings of it, the tasks are observed only: no run of
+    the console begins there.
     """
+    observe_outside(app)
     join_tasks(app)
     app.steps["worker"].add(BeaconStep)
     app.steps["consumer"].add(QuarantineStep)
@@ -33,12 +36,22 @@ def integrate(app: Celery) -> None:
     signals.after_task_publish.connect(report_published, weak=False, dispatch_uid="opsconsole.report")
     # Before the record of the run is closed: its lines go with the fact.
     signals.task_postrun.connect(_report_dropped, weak=False, dispatch_uid="opsconsole.dropped")
-    signals.celeryd_after_setup.connect(warn_of_settings, weak=False, dispatch_uid="opsconsole.hazards")
+    signals.celeryd_after_setup.connect(_warn_of_settings, weak=False, dispatch_uid="opsconsole.hazards")
     signals.task_rejected.connect(_report_refused, weak=False, dispatch_uid="opsconsole.refused")
     signals.beat_init.connect(_use_our_scheduler, weak=False, dispatch_uid="opsconsole.scheduler")
     install()
-    signals.worker_init.connect(keep_connections, weak=False, dispatch_uid="opsconsole.connections")
+    signals.worker_init.connect(_keep_connections, weak=False, dispatch_uid="opsconsole.connections")
     signals.worker_process_init.connect(_drop_inherited_sockets, weak=False, dispatch_uid="opsconsole.fork")
+
+
+def _warn_of_settings(**_: Any) -> None:
+    if has_django():
+        warn_of_settings()
+
+
+def _keep_connections(sender: Any = None, **_: Any) -> None:
+    if has_django():
+        symbol_by_name("jobs.pipeline.connections:keep_connections")(sender)
 
 
 def _report_dropped(task: Any = None, state: str = "", retval: Any = None, **_: Any) -> None:

@@ -12,10 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import islice
 from typing import Any, TypeVar
 
-from django.db.models import QuerySet
-
 from jobs.catalog.hints import SECRET_PREFIX
 from jobs.catalog.secrecy import HIDDEN, sounds_secret, without_passwords
+from jobs.compat import QuerySet
 
 from .facts import cut
 from .live import Counter, LiveRun, current

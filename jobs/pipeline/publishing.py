@@ -17,6 +17,8 @@ from kombu.exceptions import OperationalError
 
 from jobs.catalog.registry import is_declared
 from jobs.catalog.routing import queue_bound_to
+from jobs.catalog.secrecy import HIDDEN, call_has_secrets, replaced_in_call, told_secrecy
+from jobs.compat import has_django
 from jobs.fleet.broker import RedisError, has_redis, page_client
 from jobs.fleet.headers import (
     ACTOR_HEADER,
@@ -93,18 +95,22 @@ def report_published(
         return
     args, kwargs = (body[0], body[1]) if isinstance(body, tuple) and len(body) >= 2 else ((), {})
     stamped, priority = _publishing.get()
-    text, exact = encode(args, kwargs, as_json=_travels_as_json(headers.get("task") or sender))
-    if is_declared(headers.get("task") or sender):
+    task = headers.get("task") or sender
+    hides = not has_django() and call_has_secrets(task, args, kwargs, told_secrecy)
+    if hides:
+        args, kwargs = replaced_in_call(task, args, kwargs, lambda _: HIDDEN, told_secrecy)
+    text, exact = encode(args, kwargs, as_json=_travels_as_json(task))
+    if is_declared(task) and not hides:
         # Else the recorder does so, who knows all jobs: a publish must not import them.
-        text = kept_arguments(headers.get("task") or sender, text)
+        text = kept_arguments(task, text)
     fact = Fact(
         kind=Kind.PUBLISHED,
         task_id=headers["id"],
         at=ours.published or time.time(),
-        task=headers.get("task") or sender,
+        task=task,
         queue=queue_bound_to(str(getattr(exchange, "name", exchange) or ""), routing_key),
         arguments=text,
-        arguments_exact=exact,
+        arguments_exact=exact and not hides,
         source=ours.source or Source.CODE.value,
         actor_id=ours.actor_id,
         actor_label=ours.actor_label,

@@ -33,7 +33,7 @@ BITES = (
     Bite(
         "attempt",
         "the claim takes only the next execution",
-        (("jobs/pipeline/task.py", "        attempt=n - 1,\n", ""),),
+        (("jobs/pipeline/claim.py", "        attempt=n - 1,\n", ""),),
         (f"{CLAIM}::test_the_same_execution_is_not_claimed_twice",),
     ),
     Bite(
@@ -45,7 +45,7 @@ BITES = (
     Bite(
         "cancelled",
         "the claim refuses what is cancelled",
-        (("jobs/pipeline/task.py", "        cancel_requested_at__isnull=True,\n", ""),),
+        (("jobs/pipeline/claim.py", "        cancel_requested_at__isnull=True,\n", ""),),
         (f"{CLAIM}::test_what_is_cancelled_or_unknown_is_not_claimed",),
     ),
     Bite(

@@ -28,9 +28,9 @@ from jobs.ledger.cancel import (
 from jobs.models import AuditEvent, Run
 from jobs.pipeline import cancelled as cancelled_module
 from jobs.pipeline.cancelled import STOPPED, Cancelled, check_cancelled
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.pipeline.facts import Fact, Kind
 from jobs.pipeline.live import LiveRun, current
-from jobs.pipeline.task import claim_or_ignore
 from jobs.recorder.dispatch import _mark_published
 from jobs.recorder.merge import TERMINATED
 from jobs.recorder.record import record_facts

@@ -8,7 +8,7 @@ from django.db import connection
 from django.utils import timezone
 
 from jobs.models import Run
-from jobs.pipeline.task import claim_or_ignore
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.states import CLAIMABLE, State
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -23,8 +23,8 @@ from jobs.fleet.quarantined import QUARANTINE_KEY, Meant, look_at_messages, put_
 from jobs.ledger.audit import Actor
 from jobs.ledger.messages_set_aside import MessagesGone, MessagesStayed, discard_messages, put_back_messages
 from jobs.models import AuditEvent, Run
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.pipeline.quarantine import MAX_MESSAGE, Quarantine, _queue_of
-from jobs.pipeline.task import claim_or_ignore
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.integration.own_redis import message, stopped

@@ -23,8 +23,8 @@ from jobs.fleet.commands import Answers
 from jobs.fleet.conditions import not_followed, read_gone, shared_names
 from jobs.ledger.leases import hold
 from jobs.models import Run
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.pipeline.facts import Fact, Kind
-from jobs.pipeline.task import claim_or_ignore
 from jobs.recorder.reap import CLAIM_GRACE, PROBE_STEADY, Reaper
 from jobs.recorder.record import record_facts
 from jobs.recorder.watch import Watch

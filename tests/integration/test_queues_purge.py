@@ -23,8 +23,8 @@ from jobs.ledger.audit import Actor
 from jobs.ledger.purge import NotAQueue, NotConfirmed, Purged, PurgeStopped, purge_queue
 from jobs.models import AuditEvent, Run
 from jobs.pipeline import task
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.pipeline.facts import read_entry
-from jobs.pipeline.task import claim_or_ignore
 from jobs.recorder.record import record_facts
 from jobs.recorder.sample import Sampler
 from jobs.states import State

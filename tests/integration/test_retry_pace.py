@@ -27,7 +27,7 @@ from jobs.ledger.cancel import REMOVED_NOTE, SKIPPED_NOTE
 from jobs.ledger.retry_many import MOST_AT_ONCE, PACES, last_start, retry_many, usual_pace
 from jobs.ledger.start import Wish
 from jobs.models import AuditEvent, FailureGroup, Run
-from jobs.pipeline.task import claim_or_ignore
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.recorder.dispatch import _mark_published
 from jobs.states import Source, State
 from tests.integration.test_retry_many import SUBJECT, add, client, failed, group, sheet

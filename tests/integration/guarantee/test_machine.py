@@ -252,7 +252,7 @@ def test_whatever_happens_every_accepted_run_is_accounted_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # All is in one transaction here, which a claim that meets an error would end.
-    monkeypatch.setattr("jobs.pipeline.task.CLAIM_PATIENCE", 0.0)
+    monkeypatch.setattr("jobs.pipeline.claim.CLAIM_PATIENCE", 0.0)
     monkeypatch.setattr(connections["default"], "close", lambda: None)
 
     def machine() -> Guarantee:

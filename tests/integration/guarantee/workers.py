@@ -15,8 +15,8 @@ from celery.exceptions import Ignore, Retry
 from jobs.fleet.beacon import beacon_key
 from jobs.fleet.broker import BEACONS_KEY
 from jobs.fleet.headers import ATTEMPT_HEADER, PUBLISHED_HEADER
+from jobs.pipeline.claim import claim_or_ignore
 from jobs.pipeline.execution import execution_of
-from jobs.pipeline.task import claim_or_ignore
 
 from .model import QUEUE, RETRIES, Books, Execution
 
