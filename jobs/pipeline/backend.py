@@ -163,7 +163,7 @@ class RecordingBackend(PatientBackend):
         if request is not None and recorded_id(getattr(request, "id", task_id)) != recorded_id(task_id):
             request = None  # it is of whoever sets another task's state
         key = self._key_of(task_id)
-        status = self._stored_status(key)
+        status, known = self._stored_end(key)
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
         stored = None if key is None else (key, value, expires)
         if self._is_set_by_hand(task_id, state):
@@ -182,8 +182,10 @@ class RecordingBackend(PatientBackend):
             fact.meta["children"] = children and children[:MAX_CHILDREN]
         if (exception := getattr(self._failing, "exception", None)) is not None:
             name_error(fact, exception, self.description)
-        if status == _DONE and execution_number(request) is None:
-            # Celery lets no later word replace a success. Of an id that is used again history tells all the same.
+        n = execution_number(request)
+        if (status == _DONE and n in (None, known)) or (n is not None and n < known):
+            # Celery lets no later word replace a success; and a worker that publishes a retry before it tells of it may
+            # be overtaken by the next execution. Of an id that is used again history tells all the same.
             if request is not None and not never:
                 self._append_only(fact, take(task_id))
         else:
@@ -223,13 +225,15 @@ class RecordingBackend(PatientBackend):
             logger.warning("The result of a task with the id %.100r is kept in no key.", task_id)
             return None
 
-    def _stored_status(self, key: Any) -> str:
-        """The status that Redis has, whatever stands beside it: the meta of a RETRY set by hand is no exception."""
+    def _stored_end(self, key: Any) -> tuple[str, int]:
+        """The status that Redis has, whatever stands beside it (the meta of a RETRY set by hand is no exception), and
+        of which execution of a console run it is; 0 where it does not say."""
         payload = None if key is None else self.ensure(self.get, (key,))
         try:
-            return str(self.decode(payload)["status"]) if payload else celery_states.PENDING
+            meta = self.decode(payload) if payload else {"status": celery_states.PENDING}
+            return str(meta["status"]), int(meta.get(EXECUTION) or 0)
         except Exception:  # noqa: BLE001 - what cannot be read is replaced, and ends no task
-            return celery_states.PENDING
+            return celery_states.PENDING, 0
 
     def _is_set_by_hand(self, task_id: str, state: str) -> bool:
         """Whether somebody's program sets the state and Celery does not end the execution.

@@ -110,6 +110,25 @@ def test_a_result_is_of_the_execution_that_it_names(dispatcher: Dispatcher, serv
     assert after("at work")[:2] == ("queued", 2), "nobody knows what became of the second: the next is the third"
 
 
+@pytest.mark.parametrize("late", ["retry", "failure", "the same execution's failure"])
+def test_a_late_word_leaves_the_result_of_a_later_execution(dispatcher: Dispatcher, server: Redis, late: str) -> None:
+    """A worker publishes a retry before it tells of it: another may have made the next execution meanwhile."""
+    run_of("overtaken")
+
+    def request(retries: int) -> Context:
+        values = {"id": "overtaken", "task": under_test.add.name, "hostname": "w@1", "retries": retries}
+        return Context({**values, ATTEMPT_HEADER: 1})
+
+    current_app.backend.mark_as_done("overtaken", 42, request=request(2))
+    error = ValueError("not yet")
+    if late == "retry":
+        current_app.backend.mark_as_retry("overtaken", error, request=request(1))
+    else:
+        current_app.backend.mark_as_failure("overtaken", error, request=request(1 if late == "failure" else 2))
+    assert current_app.AsyncResult("overtaken").get(timeout=5) == 42
+    assert server.xlen(FACTS_KEY) == 2, "the history is told of both"
+
+
 def test_what_nobody_knows_is_lost_and_only_an_idempotent_job_starts_again(
     dispatcher: Dispatcher, server: Redis
 ) -> None:
