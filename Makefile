@@ -117,6 +117,10 @@ soak: .venv/.dev ## Two thousand tasks of all kinds, compared with the journal t
 foreign: .venv/.dev ## The console in foreign projects of every kind that docs/integrate.md names
 	@$(PYTEST) -q tests/foreign
 
+.PHONY: redis-kinds
+redis-kinds: .venv/.dev ## The console over TLS, an ACL user, a socket, and sentinels that fail over amid 1,000 runs; needs redis-server
+	@$(PYTEST) -q tests/redis_kinds
+
 .PHONY: lock
 lock: .venv/.base ## Lock requirements/*.in anew, with hashes
 	@test -x .venv/lock/bin/pip-compile || { $(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install -q pip-tools; }

@@ -5,6 +5,7 @@ A project calls it through `admin_ext.join.console`; nothing here reads Django's
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -13,11 +14,15 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
+from kombu.transport import TRANSPORT_ALIASES
 
 from jobs.alerts.asked import checked_addresses, checked_after, checked_console_url, checked_webhook
-from jobs.fleet.broker import MEMORY
+from jobs.fleet.broker import MEMORY, SENTINEL
 from jobs.ledger.keeping import parse_keeping
 
+#: What else Celery takes as a broker.
+OTHERS = TRANSPORT_ALIASES.keys() - {"redis", "rediss", "sentinel"}
+_SENTINEL_OPTIONS = ("master_name", "min_other_sentinels", "sentinel_kwargs")
 #: The queues of the jobs that ship, besides the project's own.
 QUEUES = ("default", "reports")
 RETENTION = "runs 90 d, failed 1 y"
@@ -152,11 +157,10 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
     url = str(redis_url or project.get(name) or (MEMORY if project.get("CELERY_TASK_ALWAYS_EAGER") else ""))
     recorded: dict[str, Any] = {}
     if not url.startswith(MEMORY):
-        url = checked_url(url, name)
-        # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
-        recorded["CELERY_RESULT_BACKEND"] = "jobs.pipeline.backend:RecordingBackend+" + url.removeprefix("redis+")
+        url, recorded = _redis(project, url, name)
     visible = project.get("CELERY_VISIBILITY_TIMEOUT", _DEFAULTS["CELERY_VISIBILITY_TIMEOUT"])
     transport = {"visibility_timeout": visible, **_TRANSPORT, **(project.get("CELERY_BROKER_TRANSPORT_OPTIONS") or {})}
+    results = project.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS") or {}
     # All three must agree, or a message is delivered again while another part still counts on it.
     visible = transport["visibility_timeout"]
     queues = _queues(project)
@@ -177,7 +181,9 @@ def settings_of(project: Mapping[str, Any], redis_url: str = "") -> dict[str, An
         "CELERY_BROKER_TRANSPORT_OPTIONS": transport,
         "CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS": {
             "retry_policy": _RESULT_RETRIES,
-            **(project.get("CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS") or {}),
+            # Results lie where messages do: what says how to find the primary holds for both.
+            **{name: transport[name] for name in _SENTINEL_OPTIONS if name in transport},
+            **results,
             "visibility_timeout": visible,
         },
         "CELERY_TASK_QUEUES": queues,
@@ -191,15 +197,45 @@ def address_setting(project: Mapping[str, Any], redis_url: str = "") -> str:
     return "REDIS_URL" if project.get("REDIS_URL") and not project.get("CELERY_BROKER_URL") else "CELERY_BROKER_URL"
 
 
-def checked_url(url: str, name: str) -> str:
+def _redis(project: Mapping[str, Any], url: str, name: str) -> tuple[str, dict[str, Any]]:
+    """The address as all read it, and what goes with it: the result backend, and TLS for both its connections."""
+    tls = project.get("CELERY_BROKER_USE_SSL") or project.get("CELERY_REDIS_BACKEND_USE_SSL")
+    if tls and not isinstance(tls, Mapping):
+        raise ImproperlyConfigured(
+            "CELERY_BROKER_USE_SSL is no dictionary, and kombu would not encrypt. Write {'ssl_cert_reqs': "
+            "ssl.CERT_REQUIRED}, and 'ssl_ca_certs' with the path of a certificate authority of your own."
+        )
+    url = checked_url(url, name, tls=bool(tls))
+    kind = "RecordingBackend"
+    if url.startswith(SENTINEL):
+        kind = "RecordingSentinelBackend"
+        if not (project.get("CELERY_BROKER_TRANSPORT_OPTIONS") or {}).get("master_name"):
+            raise ImproperlyConfigured(
+                "CELERY_BROKER_TRANSPORT_OPTIONS has no master_name, so no sentinel can be asked. Write "
+                "{'master_name': 'mymaster'}, as the sentinels call it."
+            )
+    # The result backend that also appends the final fact to the stream. A socket is spelled `socket://` there.
+    backend = {"CELERY_RESULT_BACKEND": f"jobs.pipeline.backend:{kind}+{url.removeprefix('redis+')}"}
+    return url, backend | ({"CELERY_BROKER_USE_SSL": tls, "CELERY_REDIS_BACKEND_USE_SSL": tls} if tls else {})
+
+
+def checked_url(url: str, name: str, *, tls: bool = False) -> str:
     """The address of Redis as Celery takes it.
 
     Args:
         name: of the setting that says so, for whoever has to correct it.
+        tls: another setting says how to encrypt.
 
     Raises:
         ImproperlyConfigured: it is none.
     """
+    if str(url).startswith(SENTINEL):
+        nodes = str(url).split(";")
+        if not all(node.startswith(SENTINEL) for node in nodes):
+            raise ImproperlyConfigured(f"{name} has a sentinel without scheme. Write each as sentinel://host:26379/0.")
+        for node in nodes:
+            checked_url(f"redis{node.removeprefix('sentinel')}", name)
+        return str(url)
     if not url:
         raise ImproperlyConfigured(
             f"{name} is not set. Write it as redis://host:6379/0 or redis+socket:///path, and for tests without Redis "
@@ -208,6 +244,11 @@ def checked_url(url: str, name: str) -> str:
     # No sentence repeats the address: it may hold a password.
     remedy = "Write redis://host:6379/0 or redis+socket:///path."
     scheme = str(url).partition(":")[0] if ":" in str(url) else "none"
+    if scheme in OTHERS or "cluster" in scheme:
+        raise ImproperlyConfigured(
+            f"{name} has the scheme {scheme!r}; the console works with one Redis, a primary and its replicas behind "
+            f"sentinels among them, not with a cluster or another broker. {remedy}"
+        )
     if scheme not in {"redis", "rediss", "redis+socket"}:
         raise ImproperlyConfigured(f"{name} has the scheme {scheme!r}. {remedy}")
     try:
@@ -222,10 +263,11 @@ def checked_url(url: str, name: str) -> str:
         raise ImproperlyConfigured(f"{name} names no host. {remedy}")
     elif (database := parts.path.strip("/")) and not (database.isascii() and database.isdigit()):
         raise ImproperlyConfigured(f"{name} names a database that is no number. {remedy}")
-    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query and not tls:
         # Celery refuses a TLS address that does not say whether to look at the server's certificate.
         return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
-    return str(url)
+    # Both Celery and redis-py read this spelling.
+    return re.sub(r"(?<=ssl_cert_reqs=)CERT_([A-Z]+)", lambda found: found[1].lower(), str(url))
 
 
 def shipped_jobs(wanted: Any) -> tuple[str, ...]:

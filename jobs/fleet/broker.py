@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import redis
+import redis.sentinel
 from celery import current_app
+from kombu.utils.url import url_to_parts
 
 from jobs.compat import settings
 
@@ -15,6 +17,7 @@ from jobs.compat import settings
 PREFIX = "opsconsole:"
 #: Celery's broker for tests, inside of one process.
 MEMORY = "memory://"
+SENTINEL, SENTINEL_PORT = "sentinel://", 26379
 FACTS_KEY = PREFIX + "facts"
 FACTS_GROUP = "recorder"
 #: Entries that the recorder could not read: kept for a person to look at, at most so many.
@@ -58,31 +61,68 @@ class _NoRedis(redis.Connection):
 
 
 def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
-    """A client whose every wait is bounded.
+    """A client whose every wait is bounded, and which connects as kombu does, with TLS and by sentinels too.
 
     Args:
-        url: `redis://`, `rediss://`, `unix://` or kombu's spelling of a socket, `redis+socket://`; of `memory://` every
-            command fails at once.
+        url: `redis://`, `rediss://`, `unix://`, kombu's spelling of a socket, `redis+socket://`, or the nodes of
+            `sentinel://` with `;` between them; of `memory://` every command fails at once.
         timeout: seconds for connecting and for each answer.
         retries: how often redis-py tries again after a lost connection.
     """
     if url.startswith(MEMORY):
         return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=_NoRedis))
-    if url.startswith("redis+socket://"):
-        path, _, query = url.removeprefix("redis+socket://").partition("?")
-        options = dict(pair.split("=", 1) for pair in query.split("&") if "=" in pair)
-        url = f"unix://{path}?db={options.get('virtual_host', 0)}"
-    bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-    if url.startswith("unix://"):
-        bounds.pop("socket_connect_timeout")
-    return redis.Redis.from_url(
-        url,
-        decode_responses=True,
+    how: dict[str, Any] = {
+        "decode_responses": True,
         # What is no text must not be what ends a process: what is made of it is checked (`jobs.fleet.entries`).
-        encoding_errors="replace",
-        retry=redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), retries),
-        **bounds,
+        "encoding_errors": "replace",
+        "retry": redis.retry.Retry(redis.backoff.ConstantBackoff(0.05), retries),
+        "socket_timeout": timeout,
+    }
+    if url.startswith("redis+socket://"):
+        parts = url_to_parts(url)
+        return redis.Redis(
+            unix_socket_path=f"/{parts.path}",
+            username=parts.username,
+            password=parts.password,
+            db=int(parts.query.get("virtual_host", "0").strip("/")),
+            **how,
+        )
+    if url.startswith("unix://"):
+        return redis.Redis.from_url(url, **how)
+    how["socket_connect_timeout"] = timeout
+    if url.startswith(SENTINEL):
+        return _primary(url.split(";"), how)
+    if tls := _tls():
+        how |= {**tls, "connection_class": redis.SSLConnection}
+    return redis.Redis.from_url(url, **how)
+
+
+def _primary(nodes: Sequence[str], how: dict[str, Any]) -> redis.Redis:
+    """A client of whichever server the sentinels name, asked anew for each connection."""
+    first = url_to_parts(nodes[0])
+    places = [(node.hostname or "127.0.0.1", node.port or SENTINEL_PORT) for node in map(url_to_parts, nodes)]
+    bounds = {name: how[name] for name in ("socket_timeout", "socket_connect_timeout")}
+    if tls := _tls():
+        how |= {**tls, "ssl": True}
+    if first.username:
+        how["username"] = first.username
+    if first.password:
+        how["password"] = first.password
+    untyped: Any = redis.sentinel.Sentinel
+    sentinels = untyped(
+        places,
+        min_other_sentinels=transport_option("min_other_sentinels", 0),
+        sentinel_kwargs={**bounds, **(transport_option("sentinel_kwargs", None) or {})},
     )
+    how["db"] = int((first.path or "").strip("/") or 0)
+    client: redis.Redis = sentinels.master_for(transport_option("master_name", ""), **how)
+    return client
+
+
+def _tls() -> dict[str, Any]:
+    """What the application's setting says of TLS; an address may say it too."""
+    said = current_app.conf.broker_use_ssl
+    return dict(said) if isinstance(said, Mapping) else {}
 
 
 @cache

@@ -21,7 +21,7 @@ from pydantic import Field, TypeAdapter
 from jobs.compat import settings
 
 from .beacon import Beacon
-from .broker import PREFIX, Redis, address, address_setting, key_of
+from .broker import PREFIX, SENTINEL, Redis, address, address_setting, key_of
 from .entries import Unreadable, names_of
 
 logger = logging.getLogger(__name__)
@@ -280,7 +280,7 @@ def _number(text: str) -> tuple[int, ...]:
 
 def _open_to_all(url: str) -> bool:
     """Whether Redis is reached over a network without a password."""
-    if not url.startswith(("redis://", "rediss://")):
+    if not url.startswith(("redis://", "rediss://", SENTINEL)):
         return False
-    parts = urlsplit(url)
+    parts = urlsplit(url.partition(";")[0])
     return parts.hostname not in {"localhost", "127.0.0.1", "::1", None} and not parts.password

@@ -21,6 +21,7 @@ from celery._state import get_current_task
 from celery.app.backends import by_url
 from celery.app.task import Context
 from celery.backends.base import DisabledBackend
+from celery.backends.redis import SentinelBackend
 from celery.exceptions import WorkerLostError
 from celery.utils.saferepr import saferepr
 from kombu.exceptions import EncodeError
@@ -354,6 +355,10 @@ def _own_backend(app: Any) -> Any:
     found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined else None, app.loader)
     kind, url = found
     return kind(app=app, url=url)
+
+
+class RecordingSentinelBackend(RecordingBackend, SentinelBackend):
+    """The same, of the primary that the sentinels name: `jobs.pipeline.backend:RecordingSentinelBackend+sentinel://…`."""
 
 
 def _is_eager(request: Any) -> bool:

@@ -125,9 +125,13 @@ class Project:
     def manage(self, *arguments: str, check: bool = True) -> str:
         return self.run(PYTHON, "manage.py", *arguments, check=check)
 
-    def look(self) -> str:
-        """Every page, a start, a `.delay()`, a schedule and the audit, from inside of the project (`look.py`)."""
-        return self.run(PYTHON, str(LOOK))
+    def look(self, *words: str) -> str:
+        """Every page, a start, a `.delay()`, a schedule and the audit, from inside of the project (`look.py`).
+
+        Args:
+            words: `briefly` leaves out the audit, and the pages that ask no Redis.
+        """
+        return self.run(PYTHON, str(LOOK), *words)
 
     def up(self) -> None:
         for daemon in self.daemons:

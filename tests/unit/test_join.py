@@ -141,6 +141,22 @@ def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
         ({"CELERY_BROKER_URL": ""}, "CELERY_BROKER_URL is not set"),
         ({"CELERY_BROKER_URL": "amqp://localhost"}, "CELERY_BROKER_URL has the scheme 'amqp'"),
         ({"CELERY_BROKER_URL": "", "REDIS_URL": "http://h"}, "REDIS_URL has the scheme 'http'"),
+        (
+            {"CELERY_BROKER_URL": "amqp://h//"},
+            "CELERY_BROKER_URL has the scheme 'amqp'; the console works with one Redis",
+        ),
+        ({"CELERY_BROKER_URL": "sqs://"}, "CELERY_BROKER_URL has the scheme 'sqs'; the console works with one Redis"),
+        (
+            {"CELERY_BROKER_URL": "redis+cluster://h"},
+            "the scheme 'redis+cluster'; the console works",
+        ),
+        ({"CELERY_BROKER_URL": "sentinel://h:26379"}, "CELERY_BROKER_TRANSPORT_OPTIONS has no master_name"),
+        ({"CELERY_BROKER_URL": "sentinel://h;i:26379"}, "CELERY_BROKER_URL has a sentinel without scheme"),
+        (
+            {"CELERY_BROKER_URL": "sentinel://h;sentinel://i:x"},
+            "CELERY_BROKER_URL has a port or a host that cannot be read",
+        ),
+        ({"CELERY_BROKER_USE_SSL": True}, "CELERY_BROKER_USE_SSL is no dictionary"),
         ({"USE_TZ": False}, "USE_TZ is off"),
         ({"INSTALLED_APPS": ["shop"]}, "no django.contrib.admin"),
         ({"INSTALLED_APPS": ["django.contrib.admin", "unfold"]}, "put it before"),
@@ -238,3 +254,29 @@ def test_the_redis_of_a_projects_cache_is_left_alone() -> None:
 def test_without_redis_results_stay_where_the_project_has_them(own: dict[str, Any]) -> None:
     settings = joined(CELERY_RESULT_BACKEND="cache+memory://", **own)
     assert (settings["CELERY_BROKER_URL"], settings["CELERY_RESULT_BACKEND"]) == ("memory://", "cache+memory://")
+
+
+def test_what_one_setting_says_of_tls_holds_for_both_connections() -> None:
+    tls = {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca"}
+    for name in ("CELERY_BROKER_USE_SSL", "CELERY_REDIS_BACKEND_USE_SSL"):
+        settings = joined(**{"CELERY_BROKER_URL": "rediss://h:6379/0", name: tls})
+        assert settings["CELERY_BROKER_USE_SSL"] == settings["CELERY_REDIS_BACKEND_USE_SSL"] == tls
+        assert settings["CELERY_BROKER_URL"] == "rediss://h:6379/0", "else kombu would not look at the setting"
+
+
+def test_an_address_that_says_how_to_encrypt_is_read_by_all() -> None:
+    url = joined(CELERY_BROKER_URL="rediss://h:6379/0?ssl_cert_reqs=CERT_OPTIONAL&ssl_ca_certs=/ca")[
+        "CELERY_BROKER_URL"
+    ]
+    assert url == "rediss://h:6379/0?ssl_cert_reqs=optional&ssl_ca_certs=/ca"
+    assert joined(CELERY_BROKER_URL="rediss://h")["CELERY_BROKER_URL"] == "rediss://h?ssl_cert_reqs=required"
+
+
+def test_results_are_found_by_the_sentinels_too() -> None:
+    url = "sentinel://:p@h:26379/0;sentinel://:p@i:26379/0"
+    settings = joined(
+        CELERY_BROKER_URL=url, CELERY_BROKER_TRANSPORT_OPTIONS={"master_name": "m", "sentinel_kwargs": {}}
+    )
+    assert settings["CELERY_RESULT_BACKEND"] == f"jobs.pipeline.backend:RecordingSentinelBackend+{url}"
+    options = settings["CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS"]
+    assert (options["master_name"], options["sentinel_kwargs"]) == ("m", {})
