@@ -13,6 +13,7 @@ from django.core.checks import CheckMessage, Error, Info, Warning, register
 from django.db import DEFAULT_DB_ALIAS, router
 from django.db.models import Model
 
+from jobs.catalog.applications import applications
 from jobs.catalog.fields import Kind
 from jobs.catalog.registry import Job, declared_jobs
 from jobs.fleet.broker import MEMORY, has_redis
@@ -88,6 +89,15 @@ def check_celery(app_configs: Any = None, **kwargs: Any) -> list[CheckMessage]:
                 id="jobs.E006",
             )
         )
+    for app in applications():
+        if app.conf.broker_url != current_app.conf.broker_url:
+            found.append(
+                level(
+                    f"The Celery application {app.main} has another broker: its runs are not seen.",
+                    hint="Give both the same broker_url; several applications share one Redis and one recorder.",
+                    id="jobs.E010",
+                )
+            )
     wanted = "jobs.schedules.scheduler:ConsoleScheduler"
     if getattr(settings, "CELERY_BEAT_SCHEDULER", None) != wanted:
         found.append(

@@ -10,10 +10,11 @@ from enum import StrEnum
 from functools import cache
 from typing import Any
 
-from celery import current_app, shared_task
+from celery import shared_task
 
 from jobs.errors import ConfigurationError, UnknownJob
 
+from .applications import applications, task_of
 from .parameters import Parameters
 
 RUN_JOB = "jobs.run_job"
@@ -191,7 +192,8 @@ def listed_jobs() -> list[Job]:
 def derived_jobs() -> list[Job]:
     """An entry for each registered task that declares no job, by name; Celery's own are left out."""
     _import_task_modules()
-    names = sorted(n for n in current_app.tasks if n not in _declared and not n.startswith("celery."))
+    known = {name for app in applications() for name in app.tasks}
+    names = sorted(n for n in known if n not in _declared and not n.startswith("celery."))
     return [find_job(name) for name in names]
 
 
@@ -203,11 +205,11 @@ def find_job(name: str) -> Job:
     """
     if (declared := _declared.get(name)) is not None:
         return declared
-    if (task := current_app.tasks.get(name)) is None:
+    if (task := task_of(name)) is None:
         _import_task_modules()
         if (declared := _declared.get(name)) is not None:
             return declared
-        task = current_app.tasks.get(name)
+        task = task_of(name)
     if task is None or name.startswith("celery."):
         raise UnknownJob(f"No job is called {name}. It may have been renamed or removed since.")
     return _derive(name)
@@ -215,7 +217,7 @@ def find_job(name: str) -> Job:
 
 @cache
 def _derive(name: str) -> Job:
-    task: Any = current_app.tasks[name]
+    task = task_of(name)
     # `run` of a task made from a function is that function, or bound to the task when it wants `self`.
     run = task.run
     parameters, why_not = _parameters(getattr(run, "__func__", run), inspect.ismethod(run))
@@ -281,7 +283,8 @@ _loading = _Loading()
 
 @cache
 def _load_once() -> None:
-    current_app.loader.import_default_modules()
+    for app in applications():
+        app.loader.import_default_modules()
 
 
 def _import_task_modules() -> None:

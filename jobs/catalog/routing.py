@@ -11,12 +11,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from celery import current_app
 from celery.app.routes import MapRoute
 from celery.exceptions import QueueNotFound
 
 from jobs.errors import JobsError, UnknownJob
 
+from .applications import application_of, applications
 from .registry import find_job
 
 logger = logging.getLogger(__name__)
@@ -79,18 +79,19 @@ def usual_queue(task_name: str) -> str:
 
 def depends_on_arguments() -> bool:
     """Whether a function of the project decides, which may look at them."""
-    router: Any = current_app.amqp.router
-    return any(not isinstance(one, MapRoute) for one in router.routes)
+    return any(not isinstance(one, MapRoute) for app in applications() for one in app.amqp.router.routes)
 
 
 def exists(queue: str) -> bool:
     """Whether something can be published to a queue of this name."""
-    return bool(queue) and (queue in current_app.amqp.queues or current_app.conf.task_create_missing_queues)
+    return bool(queue) and any(
+        queue in app.amqp.queues or app.conf.task_create_missing_queues for app in applications()
+    )
 
 
 def known_queues() -> list[str]:
     """The names of the queues that the settings declare, in order."""
-    return sorted(current_app.amqp.queues)
+    return sorted({queue for app in applications() for queue in app.amqp.queues})
 
 
 def queue_bound_to(exchange: str, routing_key: str) -> str:
@@ -102,11 +103,12 @@ def queue_bound_to(exchange: str, routing_key: str) -> str:
 
 
 def _routed(task_name: str, args: list[Any], kwargs: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    task: Any = current_app.tasks.get(task_name)
+    app = application_of(task_name)
+    task: Any = app.tasks.get(task_name)
     own = task._get_exec_options() if task is not None else {}
     merged = {name: value for name, value in own.items() if value is not None and name not in _NO_WAY} | options
     try:
-        router: Any = current_app.amqp.router
+        router: Any = app.amqp.router
         found: dict[str, Any] = router.route(merged, task_name, args, kwargs, task)
     except QueueNotFound as error:
         raise NoRoute(
@@ -127,7 +129,7 @@ def _queue(task_name: str, routed: Mapping[str, Any], wanted: str) -> str:
     """The queue that these options lead to, as `send_task_message` of celery/app/amqp.py reads them."""
     queue, exchange, key = routed.get("queue"), routed.get("exchange"), routed.get("routing_key")
     if queue is None and exchange is None:
-        queue = current_app.amqp.default_queue
+        queue = application_of(task_name).amqp.default_queue
     own = str(getattr(queue, "name", queue or ""))
     of_queue = getattr(queue, "exchange", None)
     direct = of_queue is None or of_queue.type == "direct"
@@ -147,8 +149,9 @@ def _queue(task_name: str, routed: Mapping[str, Any], wanted: str) -> str:
 
 def _bound_to(exchange: str, key: str) -> list[str]:
     """The queues of the settings that a message with this exchange and key reaches."""
-    queues = [queue for queue in current_app.amqp.queues.values() if queue.exchange and queue.exchange.name == exchange]
-    return sorted(queue.name for queue in queues if _reaches(queue.exchange.type, str(queue.routing_key or ""), key))
+    known = [queue for app in applications() for queue in app.amqp.queues.values()]
+    queues = [queue for queue in known if queue.exchange and queue.exchange.name == exchange]
+    return sorted({queue.name for queue in queues if _reaches(queue.exchange.type, str(queue.routing_key or ""), key)})
 
 
 def _reaches(kind: str, pattern: str, key: str) -> bool:

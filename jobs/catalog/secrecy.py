@@ -19,6 +19,7 @@ from pydantic import SecretBytes, SecretStr
 from jobs.compat import has_django
 from jobs.errors import UnknownJob
 
+from .applications import task_of
 from .hints import SECRET_PREFIX, decrypted, encrypted
 from .registry import Job, find_job
 
@@ -231,7 +232,7 @@ def _both(task_name: str) -> tuple[Secrecy, Secrecy]:
 
 
 def _read(job: Job) -> tuple[Secrecy, Secrecy]:
-    run = current_app.tasks[job.name].run if job.name in current_app.tasks else None
+    run = getattr(task_of(job.name), "run", None)
     try:
         parameters = list(inspect.signature(run).parameters.values()) if run is not None else []
     except (ValueError, TypeError):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from celery import current_app
 from django.db import IntegrityError, transaction
 from django.db.models import Model
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from jobs.catalog.applications import task_of
 from jobs.catalog.parameters import Call
 from jobs.catalog.registry import Job
 from jobs.catalog.routing import NoRoute, Route, route
@@ -142,7 +142,7 @@ def start_run(
 
 def why_not_startable(job: Job) -> str:
     """Why the console starts no run of this job, whatever its values; "" where it does."""
-    task = current_app.tasks.get(job.name)
+    task = task_of(job.name)
     why = "" if task is None else why_unclaimed(task)
     return why and f"The console does not start {job.title}, because a run of it might execute twice: {why}."
 

@@ -7,6 +7,7 @@ from typing import Any
 from celery import Celery, signals
 from kombu.utils.imports import symbol_by_name
 
+from jobs.catalog.applications import remember
 from jobs.compat import has_django
 from jobs.fleet.beat import BeaconStep
 from jobs.fleet.broker import forget_clients
@@ -23,11 +24,12 @@ from .quarantine import QuarantineStep
 def integrate(app: Celery) -> None:
     """Make `app`'s tasks claim their runs, its publishers and workers report, and its workers keep a beacon.
 
-    Call it once, where the application is made. It touches no model and changes no class that tasks are made of: each
-    is joined when it is registered. Without Django, or without settings of it, the tasks are observed only: no run of
-    the console begins there.
+    Call it once for each application, where it is made. It touches no model and changes no class that tasks are made
+    of: each is joined when it is registered. Without Django, or without settings of it, the tasks are observed only: no
+    run of the console begins there.
     """
     observe_outside(app)
+    remember(app)
     join_tasks(app)
     app.steps["worker"].add(BeaconStep)
     app.steps["consumer"].add(QuarantineStep)

@@ -20,6 +20,7 @@ from django.db.models import Case, F, Value, When
 from django.db.models.functions import Now
 from kombu.exceptions import EncodeError
 
+from jobs.catalog.applications import application_of
 from jobs.catalog.routing import route
 from jobs.errors import JobsError
 from jobs.fleet.broker import list_key
@@ -49,7 +50,7 @@ class Dispatcher:
         self._app = app
         self._client = client
         self._books = Books(client)
-        self._straight = Router(queues=app.amqp.queues, app=app)
+        self._straight: dict[int, Router] = {}
 
     def recover(self) -> None:
         """Call it after an outage and on becoming leader: the database may have been restored meanwhile."""
@@ -141,14 +142,17 @@ class Dispatcher:
         kept = run.delivery or {}
         if limits := kept.get("limits"):
             more |= {"time_limit": limits[0], "soft_time_limit": limits[1]}
-        self._app.send_task(
+        app = application_of(run.task_name)
+        if (straight := self._straight.get(id(app))) is None:
+            straight = self._straight[id(app)] = Router(queues=app.amqp.queues, app=app)
+        app.send_task(
             run.task_name,
             args=args,
             kwargs=kwargs,
             task_id=run.task_id,
             # Where it goes was decided when it was accepted: no route is asked again, and what the task itself says of
             # an exchange is in that decision.
-            router=self._straight,
+            router=straight,
             queue=run.queue,
             exchange=None,
             routing_key=None,

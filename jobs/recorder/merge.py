@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from celery import current_app
 from celery import states as celery_states
 
+from jobs.catalog.applications import task_of
 from jobs.catalog.registry import find_job
 from jobs.errors import UnknownJob
 from jobs.ledger.cancel import ENDING_NOTE
@@ -238,7 +238,7 @@ def _fill_in(run: Run, fact: Fact) -> None:
 
 def _delivery(task_name: str, fact: Fact) -> dict[str, Any] | None:
     """Without time limits that the task itself has: a retry gets those that it has then."""
-    task = current_app.tasks.get(task_name)
+    task = task_of(task_name)
     own = [getattr(task, "time_limit", None), getattr(task, "soft_time_limit", None)]
     told = {name: value for name, value in fact.delivery.items() if name != "limits" or value != own}
     return told or None

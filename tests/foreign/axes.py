@@ -156,4 +156,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 """,
 )
-AXES: tuple[Axis, ...] = (PLAIN, TESTED, TWICE, STOCK_BEAT, HISTORY_ELSEWHERE, PREFIXED, *OF_TASKS)
+AXES: tuple[Axis, ...] = (
+    PLAIN,
+    TESTED,
+    TWICE,
+    STOCK_BEAT,
+    HISTORY_ELSEWHERE,
+    PREFIXED,
+    *OF_TASKS,
+)
