@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from django.contrib.auth.decorators import login_not_required
 from django.db import Error, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 from django.views.decorators.cache import never_cache
@@ -15,6 +15,7 @@ from django.views.decorators.http import require_safe
 from jobs.fleet.breaker import ask
 from jobs.fleet.broker import Redis
 from jobs.fleet.workers import refusal
+from jobs.ledger.database import is_there, takes_writes, unapplied
 from jobs.ledger.leases import holdings
 
 from .frame.machinery import BEAT, RECORDER
@@ -24,6 +25,7 @@ PATIENCE = 3.0
 _NO_ANSWER = {"database": "no answer"}
 
 
+@login_not_required
 @require_safe
 @never_cache
 def livez(request: HttpRequest) -> HttpResponse:
@@ -31,11 +33,14 @@ def livez(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok\n", content_type="text/plain")
 
 
+@login_not_required
 @require_safe
 @never_cache
 def readyz(request: HttpRequest) -> HttpResponse:
-    """200 when pages can be served: the database answers and is migrated. Redis, and whether a recorder and a beat
-    lead, are told and do not count: the pages work without."""
+    """200 when pages can be served: the database is there, is migrated and takes writes.
+
+    Redis, and whether a recorder and a beat lead, are told and do not count: the pages work without.
+    """
     database = _database.ask()
     report = {"redis": ask(_look_at_redis) or "no answer"}
     return JsonResponse(database | report, status=200 if database["database"] == "ok" else 503)
@@ -50,7 +55,6 @@ class _Database:
 
     def __init__(self) -> None:
         self._busy = threading.Lock()
-        self._migrated = False
 
     def ask(self) -> dict[str, str]:
         """Of the database "ok", or what is wrong in words that name no host; where it is ok, of who leads too."""
@@ -72,14 +76,12 @@ class _Database:
             self._busy.release()
 
     def _look(self) -> dict[str, str]:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        if not self._migrated:
-            executor = MigrationExecutor(connection)
-            # Kept once true: nobody takes migrations back under a running process, and reading them all is slow.
-            self._migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if not self._migrated:
+        if not is_there():
+            return {"database": "gone"}
+        if unapplied():
             return {"database": "not migrated"}
+        if not takes_writes():
+            return {"database": "takes no writes"}
         alive = {name for name, held in holdings().items() if held.alive}
         return {"database": "ok"} | {name: "ok" if name in alive else "nobody leads" for name in (RECORDER, BEAT)}
 

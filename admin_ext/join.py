@@ -11,12 +11,21 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from admin_ext.frame.navigation import UNFOLD
 from jobs.settings import Joined, address_setting, changed, copied, is_same, settings_of
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
-_LOOKS = ("unfold", "unfold.contrib.filters", "unfold.contrib.forms")
+_LOOKS = ("admin_ext.looks.LooksConfig", "unfold.contrib.filters", "unfold.contrib.forms")
+#: Unfold's own entries, of which the first takes the place.
+_UNFOLD = {"unfold", "unfold.apps.DefaultAppConfig", "unfold.apps.BasicAppConfig"}
+_ADMIN = "django.contrib.admin"
+#: Other skins of the admin: two at a time make no page that can be used.
+_SKINS = {
+    *("jazzmin", "grappelli", "baton", "suit", "admin_interface", "jet", "jet_reboot", "material", "simpleui"),
+    *("semantic_admin", "adminlte3", "admin_tools", "admin_volt", "admin_soft", "admin_black", "admin_datta"),
+}
 #: Last, so that what they take the place of is registered already.
 _APPLICATIONS = ("django_celery_beat", "django_celery_results", "jobs.apps.JobsConfig", "admin_ext.apps.AdminExtConfig")
 _ENGINE = "django.template.backends.django.DjangoTemplates"
@@ -73,13 +82,29 @@ def _has_moved(settings: dict[str, Any], earlier: Joined) -> bool:
 
 def _add_applications(settings: dict[str, Any]) -> None:
     apps = list(settings.get("INSTALLED_APPS", ()))
-    if "django.contrib.admin" not in apps:
+    if skins := sorted({name.partition(".")[0] for name in apps} & _SKINS):
+        raise ImproperlyConfigured(
+            f"INSTALLED_APPS has {' and '.join(skins)}, another skin than Unfold, which the console wears; take it out."
+        )
+    admin = next((name for name in apps if name == _ADMIN), None) or next(filter(_is_admin, apps), None)
+    if admin is None:
         raise ImproperlyConfigured("INSTALLED_APPS has no django.contrib.admin; the console is a part of the admin.")
-    place = apps.index("django.contrib.admin")
-    if "unfold" in apps and apps.index("unfold") > place:
-        raise ImproperlyConfigured("INSTALLED_APPS names unfold after django.contrib.admin; put it before.")
+    apps = [_LOOKS[0] if name in _UNFOLD else name for name in apps]
+    place = apps.index(admin)
+    if _LOOKS[0] in apps and apps.index(_LOOKS[0]) > place:
+        raise ImproperlyConfigured(f"INSTALLED_APPS names unfold after {admin}; put it before.")
     apps[place:place] = [name for name in _LOOKS if name not in apps]
     settings["INSTALLED_APPS"] = [*apps, *(name for name in _APPLICATIONS if name not in apps)]
+
+
+def _is_admin(name: str) -> bool:
+    """Whether an entry is the project's own `AdminConfig`."""
+    if not name.rpartition(".")[2][:1].isupper():
+        return False
+    try:
+        return bool(getattr(import_string(name), "name", None) == _ADMIN)
+    except Exception:  # noqa: BLE001 - what it needs is not set yet, or is wrong: Django will say so
+        return False
 
 
 def _add_templates(settings: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from admin_ext.form.objects import search_objects
 from admin_ext.frame.machinery import read_machinery
 from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.overview.views import live_overview, snooze_trouble
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless, viewer_key, withheld_from
 from admin_ext.parts.keyset import KeysetChangeList
 from admin_ext.parts.signed_out import wrapper_of
 from admin_ext.queues.listing import QueuesPage, live_queues
@@ -122,7 +122,7 @@ class RunAdmin(ModelAdmin):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
         page = run_list_page(
-            request.GET, request.user.pk, withheld_from(request), link_schedules=may_open_schedules(request)
+            request.GET, viewer_key(request), withheld_from(request), link_schedules=may_open_schedules(request)
         )
         if page.running is not None:
             remember_running(request, page.running)

@@ -8,13 +8,14 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.auth.models import Group, Permission
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from admin_ext.parts.access import person
+from jobs.ledger.people import User, everybody
 from jobs.ledger.rights import (
     NO_RIGHTS,
     may_give,
@@ -104,7 +105,7 @@ class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
         return super().change_view(request, object_id, form_url, extra_context)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        form.rights_before = rights_of(User.objects.get(pk=obj.pk)) if change else NO_RIGHTS
+        form.rights_before = rights_of(everybody().get(pk=obj.pk)) if change else NO_RIGHTS
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
@@ -143,7 +144,7 @@ def _above(request: HttpRequest, found: User | None) -> bool:
 
 
 def register() -> None:
-    """Take the place of Django's own pages; a project that has pages of its own, or users of its own, keeps them."""
+    """Take the place of Django's own pages, also where they show users of the project's own; other pages stay."""
     for model, stock, ours in ((User, UserAdmin, ConsoleUserAdmin), (Group, GroupAdmin, RoleAdmin)):
         if admin.site.is_registered(model) and type(admin.site.get_model_admin(model)) is stock:
             admin.site.unregister(model)

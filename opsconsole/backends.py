@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.contrib.auth.models import AnonymousUser, Permission, User
+from django.contrib.auth.models import AnonymousUser, User
 
 
 class OneStatementBackend(ModelBackend):
@@ -18,8 +18,9 @@ class OneStatementBackend(ModelBackend):
             return super().get_all_permissions(user_obj, obj)
         if not hasattr(user, "_perm_cache"):
             read = ("content_type__app_label", "codename")
-            own, of_groups = Permission.objects.filter(user=user), Permission.objects.filter(group__user=user)
-            found = own.order_by().values_list(*read).union(of_groups.order_by().values_list(*read))
+            own = user.user_permissions.order_by().values_list(*read)
+            of_groups = user.groups.order_by().values_list(*(f"permissions__{name}" for name in read))
+            found = own.union(of_groups)
             user._perm_cache = {f"{app}.{codename}" for app, codename in found}
         kept: set[str] = user._perm_cache
         return kept

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from unfold.admin import ModelAdmin
 
-from admin_ext.parts.access import SEE_AUDIT_REFUSED, VIEW_AUDIT, refuse_unless, withheld_from
+from admin_ext.parts.access import SEE_AUDIT_REFUSED, VIEW_AUDIT, refuse_unless, viewer_key, withheld_from
 from admin_ext.parts.keyset import KeysetChangeList
 from jobs.models import AuditEvent
 
@@ -42,7 +42,7 @@ class AuditEventAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         refuse_unless(request, VIEW_AUDIT, SEE_AUDIT_REFUSED)
-        page = audit_list_page(request.GET, request.user.pk, withheld_from(request))
+        page = audit_list_page(request.GET, viewer_key(request), withheld_from(request))
         context = {**(extra_context or {}), "page": page, "title": "Audit", "crumbs": [("Audit", "")]}
         response: HttpResponse = super().changelist_view(request, context)
         return response

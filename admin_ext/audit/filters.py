@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from admin_ext.parts.keyset import link
 from jobs.ledger.audit_trail import NOBODY, AuditQuery
+from jobs.ledger.people import key_from
 from jobs.ledger.verbs import VERBS
 
 #: Parameters of the address, besides the position.
@@ -34,12 +35,12 @@ class AuditAsked:
     problem: str = ""
 
     @classmethod
-    def of(cls, parameters: Mapping[str, str], viewer_id: int | None) -> AuditAsked:
+    def of(cls, parameters: Mapping[str, str], viewer_key: str | None) -> AuditAsked:
         """Read and check them."""
         texts = {name: parameters.get(name, "").replace("\0", "").strip()[:255] for name in NAMES}
         given = {name: text for name, text in texts.items() if text}
         try:
-            return cls(given, _query(given, viewer_id))
+            return cls(given, _query(given, viewer_key))
         except ValueError as error:
             return cls(given, AuditQuery(), str(error))
 
@@ -47,15 +48,15 @@ class AuditAsked:
         """The address of this view with some parameters changed, from its top."""
         return link(**{**self.given, **changes})
 
-    def filters(self, people: Mapping[int, str]) -> list[tuple[str, str]]:
+    def filters(self, people: Mapping[str, str]) -> list[tuple[str, str]]:
         """Each filter in words, with the address of the view without it."""
         return [(_words(name, text, people), self.link(**{name: ""})) for name, text in self.given.items()]
 
 
-def _words(name: str, text: str, people: Mapping[int, str]) -> str:
+def _words(name: str, text: str, people: Mapping[str, str]) -> str:
     if name == "who":
         named = {"me": "you", CONSOLE: "the console itself"}
-        return f"by {named.get(text) or people.get(int(text)) or f'user {text}'}"
+        return f"by {named.get(text) or people.get(key_from(text)) or f'user {text}'}"
     if name == "verb":
         return f"act “{VERBS[text].past}”"
     if name == "since":
@@ -65,12 +66,10 @@ def _words(name: str, text: str, people: Mapping[int, str]) -> str:
     return {"object": "object", "q": "name or id", "from": "from", "to": "to"}[name] + f" {text.replace(':', ' ', 1)}"
 
 
-def _query(given: Mapping[str, str], viewer_id: int | None) -> AuditQuery:
+def _query(given: Mapping[str, str], viewer_key: str | None) -> AuditQuery:
     """What to read; raises ValueError with a sentence."""
     who = given.get("who", "")
-    people = {"": None, "me": viewer_id, CONSOLE: NOBODY}
-    if who not in people and not (who.isascii() and who.isdigit() and len(who) <= 18):
-        raise ValueError(f"who={who} is not known; it is the number of a user, me or {CONSOLE}.")
+    people = {"": None, "me": viewer_key, CONSOLE: NOBODY}
     verb = given.get("verb", "")
     if verb and verb not in VERBS:
         raise ValueError(f"No act is called “{verb}”.")
@@ -80,7 +79,7 @@ def _query(given: Mapping[str, str], viewer_id: int | None) -> AuditQuery:
     kind, _, key = given.get("object", "").partition(":")
     since, until = _period(given)
     return AuditQuery(
-        actor_id=people[who] if who in people else int(who),
+        actor_id=people[who] if who in people else key_from(who),
         verb=verb,
         object_type=kind,
         object_id=key,

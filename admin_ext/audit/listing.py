@@ -12,7 +12,8 @@ from django.utils import timezone
 from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import PER_PAGE, NotAPosition, Position, link
 from admin_ext.parts.words import exact, local_time, plural, value
-from jobs.ledger.audit_trail import audit_slice, staff_people
+from jobs.ledger.audit_trail import audit_slice
+from jobs.ledger.people import staff_names
 from jobs.ledger.readable import Withheld, readable_events
 from jobs.ledger.redaction import redact_said
 from jobs.ledger.slices import Slice
@@ -73,14 +74,14 @@ class AuditListPage:
     further: str = ""
 
 
-def audit_list_page(parameters: Mapping[str, str], viewer_id: int | None, withheld: Withheld) -> AuditListPage:
+def audit_list_page(parameters: Mapping[str, str], viewer_key: str | None, withheld: Withheld) -> AuditListPage:
     """Read the list that the address asks for. Three queries at most, four when a page of newer acts is empty."""
-    asked = AuditAsked.of(parameters, viewer_id)
+    asked = AuditAsked.of(parameters, viewer_key)
     try:
         position = Position.of(parameters)
     except NotAPosition:
         asked = replace(asked, problem="The address names a position in the list that does not exist.")
-    people = staff_people()
+    people = staff_names()
     choices = _choices(asked, people)
     if asked.problem:
         return AuditListPage(asked, choices)
@@ -158,8 +159,8 @@ def _pills(asked: AuditAsked) -> tuple[Pill, ...]:
     return tuple(pills)
 
 
-def _choices(asked: AuditAsked, people: Mapping[int, str]) -> Choices:
-    named = {"me": "You", CONSOLE: "The console itself"} | {str(pk): name for pk, name in people.items()}
+def _choices(asked: AuditAsked, people: Mapping[str, str]) -> Choices:
+    named = {"me": "You", CONSOLE: "The console itself"} | dict(people)
     if who := asked.given.get("who"):
         named.setdefault(who, f"user {who}")
     return Choices(

@@ -12,12 +12,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.audit.sentences import sentences
 from admin_ext.frame.sidebar import remember_failures, remember_running
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, why_withheld, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, may, why_withheld, withheld_from
 from admin_ext.parts.chips import FAILURE
 from admin_ext.parts.keyset import PER_PAGE, link
 from admin_ext.parts.rows import Row, rows
@@ -74,7 +72,7 @@ class SharedLine:
     href: str
 
 
-class GroupPageView(UnfoldModelAdminViewMixin, TemplateView):
+class GroupPageView(ConsoleView):
     """`…/jobs/failuregroup/<pk>/change/`, with `?tab=`."""
 
     title = "Failure"

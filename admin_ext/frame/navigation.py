@@ -1,10 +1,10 @@
 """Unfold's settings: title, colours, sidebar. Callbacks are dotted paths, so that nothing is imported here."""
 
+from functools import partial
 from typing import Any
 
 from django.utils.functional import lazy
-
-from admin_ext.parts.places import place
+from django.utils.module_loading import import_string
 
 #: Indigo, apart from the tones of the states: it means "you can act here". Unfold draws links in dark with 500.
 PRIMARY = {
@@ -21,8 +21,15 @@ PRIMARY = {
     "950": "oklch(25.7% .09 281.288)",
 }
 
+
+def _place(function: str, *arguments: str) -> str:
+    # Imported when a page is drawn: settings import this module.
+    return str(import_string(f"admin_ext.parts.places.{function}")(*arguments))
+
+
 #: Looked up when a page is drawn, then kept.
-_at = lazy(place, str)
+_at = partial(lazy(_place, str), "place")
+_list = lazy(_place, str)
 
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Operations",
@@ -121,13 +128,13 @@ UNFOLD: dict[str, Any] = {
                     {
                         "title": "Users",
                         "icon": "group",
-                        "link": _at("admin:auth_user_changelist"),
+                        "link": _list("users_page"),
                         "permission": "admin_ext.frame.sidebar.may_see_users",
                     },
                     {
                         "title": "Roles",
                         "icon": "badge",
-                        "link": _at("admin:auth_group_changelist"),
+                        "link": _list("roles_page"),
                         "permission": "admin_ext.frame.sidebar.may_see_roles",
                     },
                 ],

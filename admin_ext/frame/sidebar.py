@@ -7,8 +7,9 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 
 from admin_ext.parts.access import RUN_JOB, VIEW_AUDIT, VIEW_RESULT, VIEW_RUN, may
-from admin_ext.parts.places import place
+from admin_ext.parts.places import place, roles_page, users_page
 from jobs.ledger.needing_action import badge_counts
+from jobs.ledger.people import permission_to
 from jobs.ledger.verbs import REREAD_FACTS
 
 from .machinery import read_machinery
@@ -64,11 +65,11 @@ def may_see_set_aside(request: HttpRequest) -> bool:
 
 
 def may_see_users(request: HttpRequest) -> bool:
-    return may(request, "auth.view_user")
+    return bool(users_page()) and may(request, permission_to("view"))
 
 
 def may_see_roles(request: HttpRequest) -> bool:
-    return may(request, "auth.view_group")
+    return bool(roles_page()) and may(request, "auth.view_group")
 
 
 def jobs_is_current(request: HttpRequest) -> bool:

@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django_celery_beat.models import ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask
 
 from admin_ext.frame.machinery import Machinery
+from admin_ext.parts.access import viewer_key
 from admin_ext.queues.listing import Known, keep_known, last_known
 from jobs.alerts.asked import MOST_ADDRESSES
 from jobs.fleet.breaker import ask as ask_redis
@@ -81,7 +82,7 @@ def read_database(
     """
     # Each in the order that an index of its own gives.
     by_people = AuditEvent.objects.filter(actor_id__isnull=False).order_by("-at")
-    by_viewer = AuditEvent.objects.filter(actor_id=request.user.pk).order_by("-id")
+    by_viewer = AuditEvent.objects.filter(actor_id=viewer_key(request)).order_by("-id")
     parts = [
         rows_of("acts", by_people if every_act else by_viewer, acts),
         rows_of("asleep", asleep(request.user, now), MOST_ASLEEP),

@@ -8,9 +8,12 @@ from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
+from django.views.generic import TemplateView
+from unfold.views import UnfoldModelAdminViewMixin
 
 from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
+from jobs.ledger.people import key_of
 from jobs.ledger.readable import Withheld, own_permission, withheld_tasks
 from jobs.ledger.verbs import Verb, permission_words
 
@@ -28,6 +31,20 @@ SEE_SCHEDULES_REFUSED = "You may not see schedules; ask for the role Viewer."
 def person(request: HttpRequest) -> Actor:
     """The signed-in user as an actor, with the address that the request came from."""
     return Actor.person(request.user, via="admin", ip=_address(request))
+
+
+class ConsoleView(UnfoldModelAdminViewMixin, TemplateView):
+    """A page of the console; `permission_required` says what it asks for."""
+
+    def has_permission(self) -> bool:
+        """By `has_perm` alone, which every user model of the admin has."""
+        return all(self.request.user.has_perm(permission) for permission in self.get_permission_required())
+
+
+def viewer_key(request: HttpRequest) -> str | None:
+    """The key of the signed-in user, as the ledger keeps it; None for nobody."""
+    user = getattr(request, "user", None)
+    return key_of(user) if user is not None and user.is_authenticated else None
 
 
 def _address(request: HttpRequest) -> str | None:

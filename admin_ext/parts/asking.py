@@ -9,9 +9,8 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
+from admin_ext.parts.access import ConsoleView
 from jobs.errors import NotPermitted
 
 from .access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless
@@ -44,7 +43,7 @@ def posted_nonce(request: HttpRequest) -> str:
     return nonce if len(nonce) <= LONGEST_NONCE else ""
 
 
-class AskView(UnfoldModelAdminViewMixin, TemplateView):
+class AskView(ConsoleView):
     """Whoever may look reads the page; the verb itself refuses, and notes, a POST of somebody who may not act.
 
     Attributes:

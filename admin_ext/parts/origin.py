@@ -26,9 +26,9 @@ class Origin:
     verb: str = "Started by"
 
 
-def origin_of(run: Run, viewer_id: int | None) -> Origin:
-    """The origin of `run` as the user `viewer_id` sees it; reads `retry_of` of a retry."""
-    mine = run.actor_id is not None and run.actor_id == viewer_id
+def origin_of(run: Run, viewer_key: str | None) -> Origin:
+    """The origin of `run` as the user `viewer_key` sees it; reads `retry_of` of a retry."""
+    mine = run.actor_id is not None and run.actor_id == viewer_key
     who = run.actor_label or "somebody unknown"
     if run.source == Source.SCHEDULE:
         return Origin(run.schedule_name or "a schedule", icon="calendar_clock", verb="Started by the schedule")

@@ -11,11 +11,9 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView
 from admin_ext.parts.chart import Spark, as_of, spark
 from admin_ext.parts.chips import Chip, Pill
 from admin_ext.parts.keyset import link
@@ -211,7 +209,7 @@ def _note(known: Known | None) -> str:
     )
 
 
-class QueuesPage(UnfoldModelAdminViewMixin, TemplateView):
+class QueuesPage(ConsoleView):
     """`…/queues/`."""
 
     title = "Queues"

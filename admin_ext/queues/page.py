@@ -10,11 +10,9 @@ from typing import Any
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, may, needed_role, withheld_from
 from admin_ext.parts.chart import Chart, chart
 from admin_ext.parts.chips import QUEUE, UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
@@ -266,7 +264,7 @@ def _consumers(request: HttpRequest, name: str) -> tuple[Consumer, ...]:
     return tuple(found)
 
 
-class QueuePageView(UnfoldModelAdminViewMixin, TemplateView):
+class QueuePageView(ConsoleView):
     """`…/queues/queue/?name=`, with `range`."""
 
     title = "Queue"

@@ -10,9 +10,8 @@ from django.urls import URLPattern, path, reverse
 from django.views.generic import TemplateView
 from django_celery_results.models import GroupResult, TaskResult
 from unfold.admin import ModelAdmin
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RESULTS_REFUSED, VIEW_RESULT, refuse_unless, why_withheld
+from admin_ext.parts.access import SEE_RESULTS_REFUSED, VIEW_RESULT, ConsoleView, refuse_unless, why_withheld
 from admin_ext.parts.keyset import KeysetChangeList
 
 from .listing import group_list_page, result_list_page
@@ -53,7 +52,7 @@ class StoredAdmin(ModelAdmin):
         ]
 
 
-class StoredPage(UnfoldModelAdminViewMixin, TemplateView):
+class StoredPage(ConsoleView):
     """`…/<row>/change/`: what is kept of one."""
 
     permission_required = VIEW_RESULT

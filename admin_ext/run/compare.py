@@ -10,10 +10,8 @@ from django.contrib.admin.utils import quote, unquote
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, why_withheld, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, why_withheld, withheld_from
 from admin_ext.parts.addresses import run_address
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import duration, value
@@ -107,7 +105,7 @@ def _words(measure: Measure, one: Any) -> str:
     return str(one) if one else "not known"
 
 
-class CompareView(UnfoldModelAdminViewMixin, TemplateView):
+class CompareView(ConsoleView):
     """`…/jobs/run/<task id>/compare/?with=<id>`: two runs side by side; without `with` it asks which."""
 
     title = "Compare"

@@ -11,13 +11,12 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.sidebar import BADGE_CAP, remember_failures, remember_running
 from admin_ext.parts.access import (
     SEE_RUNS_REFUSED,
     VIEW_RUN,
+    ConsoleView,
     person,
     refuse_unless,
     refuse_withheld,
@@ -38,7 +37,7 @@ from .progress import progress_card
 from .tabs import Tab
 
 
-class RunPageView(UnfoldModelAdminViewMixin, TemplateView):
+class RunPageView(ConsoleView):
     """`…/jobs/run/<task id>/change/`, with `?tab=`."""
 
     title = "Run"

@@ -15,6 +15,7 @@ from admin_ext.parts.chips import run_chip
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import clock
 from jobs.catalog.registry import job_title
+from jobs.ledger.people import key_from
 from jobs.ledger.readable import Withheld
 from jobs.ledger.run_query import RunQuery
 from jobs.states import Source, State
@@ -65,7 +66,6 @@ class Asked:
             "q": asked._wrong_box(),
             "state": "" if asked.state in ("", *State) else f"No state is called “{asked.state}”.",
             "schedule": "" if _is_row_id(asked.schedule) else "A schedule is asked for by its number.",
-            "by": "" if asked.by == "me" or _is_row_id(asked.by) else "by=me shows your own runs, a number a person's.",
             "group": "" if _is_row_id(asked.group) else "A group of failures is asked for by its number.",
             "batch": "" if _BATCH.fullmatch(asked.batch) else "No runs were started together under that name.",
             "source": "" if asked.source in ("", *Source) else f"“{asked.source}” starts no runs here.",
@@ -107,9 +107,9 @@ class Asked:
             return f"Look for ids that begin with “{self.words}”", self.link(q=_ID + self.words)
         return None
 
-    def query(self, viewer_id: int | None, withheld: Withheld) -> RunQuery:
+    def query(self, viewer_key: str | None, withheld: Withheld) -> RunQuery:
         """What to read, but for what the viewer may not; only when there is no problem."""
-        by = viewer_id if self.by == "me" else _number(self.by)
+        by = viewer_key if self.by == "me" else key_from(self.by) if self.by else None
         return RunQuery(
             state=State(self.state) if self.state else None,
             task_name=self.job,
@@ -148,8 +148,11 @@ class Asked:
             ("job", f"job {job_title(self.job)}" if self.job else ""),
             ("queue", f"queue {self.queue}" if self.queue else ""),
             ("worker", f"worker {self.worker}" if self.worker else ""),
-            ("schedule", f"schedule {_name(named.schedules, self.schedule)}" if self.schedule else ""),
-            ("by", "by me" if self.by == "me" else f"by {_name(named.people, self.by)}" if self.by else ""),
+            ("schedule", f"schedule {_schedule(named, self.schedule)}" if self.schedule else ""),
+            (
+                "by",
+                "by me" if self.by == "me" else f"by {named.people.get(key_from(self.by), self.by)}" if self.by else "",
+            ),
             ("source", f"started by: {SOURCES.get(self.source, self.source)}" if self.source else ""),
             ("group", f"failure group {self.group}" if self.group else ""),
             ("batch", "started together" if self.batch else ""),
@@ -184,8 +187,12 @@ def _number(text: str) -> int | None:
     return int(text) if text else None
 
 
-def _name(names: dict[int, str], number: str) -> str:
-    return names.get(int(number), number) if number.isdigit() and len(number) <= 18 else number
+def _person(named: Named, key: str) -> str:
+    return "me" if key == "me" else named.people.get(key_from(key), key)
+
+
+def _schedule(named: Named, number: str) -> str:
+    return named.schedules.get(int(number), number) if number.isdigit() and len(number) <= 18 else number
 
 
 def _wrong_time(text: str) -> str:

@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from celery import current_app
-from django.contrib.auth import get_user_model
-from django.db.models import CharField, F, TextField, Value
-from django.db.models.functions import Cast, Coalesce, Concat, NullIf, Trim
+from django.db.models import CharField, TextField, Value
+from django.db.models.functions import Cast
 from django_celery_beat.models import PeriodicTask
 
 from jobs.catalog.registry import derived_jobs, job_title, listed_jobs
+from jobs.ledger.people import staff_names
 from jobs.ledger.run_counts import Row, moment_of_text
 from jobs.ledger.run_slices import Sql
 from jobs.models import Run
 from jobs.states import Source
 
 Options = tuple[tuple[str, str], ...]
-_PEOPLE, _SCHEDULES, _OLDEST = "person", "schedule", "oldest"
-MOST_PEOPLE, MOST_SCHEDULES = 200, 500
+_SCHEDULES, _OLDEST = "schedule", "oldest"
+MOST_SCHEDULES = 500
 KEPT_SECONDS = 60.0
 
 SOURCES: dict[str, str] = {
@@ -41,9 +41,9 @@ PRESETS: dict[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """People and schedules by row id, and when the oldest run was asked for, as they were at most a minute ago."""
+    """People by key, schedules by row id, and when the oldest run was asked for, as at most a minute ago."""
 
-    people: dict[int, str]
+    people: dict[str, str]
     schedules: dict[int, str]
     oldest: datetime | None = None
 
@@ -55,27 +55,22 @@ def statements() -> list[Sql]:
     """What has to be read for `named` to be of now: rows (kind, name, row id); none while what is kept is fresh."""
     if _kept is not None and time.monotonic() - _kept[0] <= KEPT_SECONDS:
         return []
-    full_name = Trim(Concat(F("first_name"), Value(" "), F("last_name")))
-    staff = get_user_model()._default_manager.filter(is_staff=True).order_by("username")
-    people = staff.values_list(
-        Value(_PEOPLE, CharField()), Coalesce(NullIf(full_name, Value("")), Cast("username", CharField())), "pk"
-    )[:MOST_PEOPLE]
     schedules = PeriodicTask.objects.order_by("name").values_list(
         Value(_SCHEDULES, CharField()), Cast("name", CharField()), "pk"
     )[:MOST_SCHEDULES]
     oldest = Run.objects.order_by("accepted_at", "id").values_list(
         Value(_OLDEST, CharField()), Cast("accepted_at", TextField()), "pk"
     )[:1]
-    return [query.query.sql_with_params() for query in (people, schedules, oldest)]
+    return [query.query.sql_with_params() for query in (schedules, oldest)]
 
 
 def named(rows: tuple[Row, ...], *, read: bool) -> Named:
-    """People and schedules from the rows of `statements` where those were read, else from what is kept."""
+    """Schedules from the rows of `statements` where those were read, people by one query then; else what is kept."""
     global _kept
     if read:
-        found = {kind: {pk: name for k, name, pk in rows if k == kind} for kind in (_PEOPLE, _SCHEDULES)}
+        schedules = {pk: name for kind, name, pk in rows if kind == _SCHEDULES}
         oldest = next((moment_of_text(text) for kind, text, _ in rows if kind == _OLDEST), None)
-        _kept = (time.monotonic(), Named(found[_PEOPLE], found[_SCHEDULES], oldest))
+        _kept = (time.monotonic(), Named(staff_names(), schedules, oldest))
     return _kept[1] if _kept is not None else Named({}, {})
 
 

@@ -53,7 +53,7 @@ def panel_of(page: RunListPage, fleet: Fleet) -> Panel:
     asked, named, problems = page.asked, page.named, page.asked.problems
     heard = tuple(beacon.worker for beacon in fleet.beacons)
     schedules = {str(pk): name for pk, name in named.schedules.items()}
-    people = {"me": "Me", **{str(pk): name for pk, name in named.people.items()}}
+    people = {"me": "Me", **named.people}
     preset = asked.since if asked.since in PRESETS else ""
     selects = (
         Select("job", "Job", "Every job", job_options(asked.job), asked.job),

@@ -75,7 +75,7 @@ class RunListPage:
 
 
 def run_list_page(
-    parameters: Mapping[str, Any], viewer_id: int | None, withheld: Withheld, *, link_schedules: bool = False
+    parameters: Mapping[str, Any], viewer_key: str | None, withheld: Withheld, *, link_schedules: bool = False
 ) -> RunListPage:
     """Read the list that the address asks for.
 
@@ -86,7 +86,7 @@ def run_list_page(
     if asked.problems:
         names = named((), read=False)
         return RunListPage(asked, position, (), _pills(asked, None), _drops(asked, names), names)
-    query = asked.query(viewer_id, withheld)
+    query = asked.query(viewer_key, withheld)
     shown = run_slice(query, limit=PER_PAGE, place=position.place, backwards=position.backwards)
     counts = run_counts(
         query,

@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, may, person, refuse_unless, viewer_key, withheld_from
 from admin_ext.parts.keyset import NotAPosition, RunPosition
 from admin_ext.parts.words import capped, plural
 from jobs.errors import NotPermitted
@@ -46,7 +46,7 @@ def new_runs(request: HttpRequest) -> HttpResponse:
     count = (
         0
         if asked.problems or place is None
-        else newer_count(asked.query(request.user.pk, withheld_from(request)), place, cap=NEW_CAP)
+        else newer_count(asked.query(viewer_key(request), withheld_from(request)), place, cap=NEW_CAP)
     )
     if not count:
         return HttpResponse(status=204, headers={"Cache-Control": "no-store"})
@@ -67,7 +67,7 @@ def export_view(request: HttpRequest) -> HttpResponseBase:
     filters = asked.words_of(named((), read=False))
     try:
         lines = export_runs(
-            asked.query(request.user.pk, withheld_from(request)), actor=person(request), filters=filters
+            asked.query(viewer_key(request), withheld_from(request)), actor=person(request), filters=filters
         )
     except NotPermitted as error:
         raise PermissionDenied(str(error)) from None

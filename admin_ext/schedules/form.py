@@ -12,11 +12,17 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.form.parameters import focus_first_wrong
-from admin_ext.parts.access import SEE_SCHEDULES_REFUSED, VIEW_RUN, VIEW_SCHEDULE, may, person, withheld_from
+from admin_ext.parts.access import (
+    SEE_SCHEDULES_REFUSED,
+    VIEW_RUN,
+    VIEW_SCHEDULE,
+    ConsoleView,
+    may,
+    person,
+    withheld_from,
+)
 from admin_ext.parts.access import refuse_unless as refuse_page_unless
 from admin_ext.parts.asking import CONFIRM, LONGEST_REASON
 from admin_ext.parts.chips import SCHEDULE
@@ -65,7 +71,7 @@ def job_choices(request: HttpRequest) -> list[JobChoice]:
     ]
 
 
-class ScheduleFormView(UnfoldModelAdminViewMixin, TemplateView):
+class ScheduleFormView(ConsoleView):
     """What adding and changing share."""
 
     template_name = "admin_ext/schedules/form.html"

@@ -11,11 +11,9 @@ from typing import Any
 from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import VIEW_RUN, may, withheld_from
+from admin_ext.parts.access import VIEW_RUN, ConsoleView, may, withheld_from
 from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import PER_PAGE, link
 from admin_ext.parts.words import file_size, plural
@@ -198,7 +196,7 @@ def set_aside_at(entry_id: str) -> datetime | None:
         return None
 
 
-class DeadLetters(UnfoldModelAdminViewMixin, TemplateView):
+class DeadLetters(ConsoleView):
     """`…/set-aside/`."""
 
     title = TITLE

@@ -10,10 +10,8 @@ from django.contrib.admin.utils import quote
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import VIEW_RUN, may, withheld_from
+from admin_ext.parts.access import VIEW_RUN, ConsoleView, may, withheld_from
 from admin_ext.parts.keyset import link
 from admin_ext.parts.words import ago, file_size, plural
 from admin_ext.queues.lines import queue_href
@@ -154,7 +152,7 @@ def _dropped(request: HttpRequest) -> tuple[str, str]:
     return told, f"The last one {when}, by {found.worker or 'an unknown worker'}: run {found.task_id[:36]}."
 
 
-class Messages(UnfoldModelAdminViewMixin, TemplateView):
+class Messages(ConsoleView):
     """`…/set-aside/messages/`."""
 
     title = "Messages set aside"

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import RUN_JOB, SEE_RUNS_REFUSED, VIEW_RUN, may, needed_role
+from admin_ext.parts.access import RUN_JOB, SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, may, needed_role
 from admin_ext.parts.chips import Pill
 from admin_ext.parts.keyset import link
 from jobs.catalog.registry import OTHER_TASKS, RUN_ANY_TASK, Job, derived_jobs, listed_jobs
@@ -93,7 +91,7 @@ def _lacking(request: HttpRequest, jobs: Iterable[Job]) -> dict[str, str]:
     return {p: needed_role(p) for p in sorted({job.permission for job in jobs}) if not may(request, p)}
 
 
-class JobsPage(UnfoldModelAdminViewMixin, TemplateView):
+class JobsPage(ConsoleView):
     """`…/jobs/run/catalog/`."""
 
     title = "Jobs"

@@ -14,13 +14,11 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.form.fill import RETRY
 from admin_ext.form.parameters import focus_first_wrong
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import VIEW_RUN, may, needed_role, person
+from admin_ext.parts.access import VIEW_RUN, ConsoleView, may, needed_role, person
 from admin_ext.parts.addresses import run_address
 from admin_ext.parts.asking import CONFIRM, LONGEST_NONCE, LONGEST_REASON, NOT_WHOLE
 from admin_ext.parts.not_taken import NOT_STARTED, taken
@@ -45,7 +43,7 @@ PRESET = "oc.preset"
 NAMED = "Nothing was started: a preset has a name. Press Save preset, or clear the name and press the button again."
 
 
-class JobFormView(UnfoldModelAdminViewMixin, TemplateView):
+class JobFormView(ConsoleView):
     """What every address of a job's form shares: the job, and who may run it."""
 
     template_name = "admin_ext/run_form.html"

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest
 
-from admin_ext.parts.access import VIEW_RUN, may, withheld_from
+from admin_ext.parts.access import VIEW_RUN, may, viewer_key, withheld_from
 from admin_ext.parts.chips import Chip, run_chip
 from jobs.catalog.registry import Job
 from jobs.ledger.run_query import RunQuery
@@ -60,7 +60,7 @@ def read_sources(request: HttpRequest, job: Job) -> Sources:
             tabs, current, presets=tuple((p, f"?{urlencode({'preset': p.pk, 'tab': current})}") for p in kept)
         )
     query = RunQuery(
-        task_name=job.name, actor_id=request.user.pk if current == MINE else None, withheld=withheld_from(request)
+        task_name=job.name, actor_id=viewer_key(request) if current == MINE else None, withheld=withheld_from(request)
     )
     return Sources(tabs, current, lines=tuple(_line(line, current) for line in run_slice(query, limit=SHOWN).lines))
 

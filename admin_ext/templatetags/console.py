@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 
 from admin_ext.parts import chips, words
+from admin_ext.parts.access import viewer_key
 from admin_ext.parts.origin import Origin, origin_of
 from admin_ext.parts.places import place
 from admin_ext.parts.rows import Row
@@ -107,7 +108,7 @@ def moment(at: datetime | None, style: str = "ago", unknown: str = "unknown") ->
 @register.simple_tag(takes_context=True)
 def started_by(context: RequestContext, run: Run) -> str:
     """Who or what asked for the run: initials or a symbol, and a name."""
-    return _by(origin_of(run, _viewer_id(context)))
+    return _by(origin_of(run, _viewer_key(context)))
 
 
 @lru_cache(maxsize=256)
@@ -209,8 +210,9 @@ def run_file_url(run: Run, file: RunFile) -> str:
 @register.simple_tag(takes_context=True)
 def origin(context: RequestContext, run: Run) -> Origin:
     """Who or what asked for the run, for a sentence."""
-    return origin_of(run, _viewer_id(context))
+    return origin_of(run, _viewer_key(context))
 
 
-def _viewer_id(context: RequestContext) -> int | None:
-    return getattr(getattr(context.get("request"), "user", None), "pk", None)
+def _viewer_key(context: RequestContext) -> str | None:
+    request = context.get("request")
+    return viewer_key(request) if request is not None else None

@@ -10,11 +10,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView
 from admin_ext.parts.chips import WORKER, Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
@@ -205,7 +203,7 @@ def _skew(judged: Sequence[Judged]) -> str:
     return f"Different releases run: {', '.join(counts[:4])}{more}; these pages are of {settings.RELEASE}."
 
 
-class WorkersPage(UnfoldModelAdminViewMixin, TemplateView):
+class WorkersPage(ConsoleView):
     """`…/workers/`."""
 
     title = "Workers"

@@ -9,10 +9,8 @@ from celery import current_app
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
-from django.views.generic import TemplateView
-from unfold.views import UnfoldModelAdminViewMixin
 
-from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, withheld_from
+from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, withheld_from
 from admin_ext.parts.chips import UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
@@ -324,7 +322,7 @@ def _loop(quiet: float | None) -> str:
     return "turns" if quiet < 3 else f"has not turned for {duration(quiet)}"
 
 
-class WorkerPageView(UnfoldModelAdminViewMixin, TemplateView):
+class WorkerPageView(ConsoleView):
     """`…/workers/worker/?name=`."""
 
     title = "Worker"

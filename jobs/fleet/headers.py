@@ -47,7 +47,7 @@ class OwnHeaders:
     published: float | None = None
     first_published: float | None = None
     source: str = ""
-    actor_id: int | None = None
+    actor_id: str | None = None
     actor_label: str = ""
 
 
@@ -59,7 +59,7 @@ def own_headers(headers: Mapping[str, Any]) -> OwnHeaders:
         published=_moment(headers.get(PUBLISHED_HEADER)),
         first_published=_moment(headers.get(FIRST_PUBLISHED_HEADER)),
         source=source if isinstance(source, str) and source in _SOURCES else "",
-        actor_id=count(headers.get(ACTOR_HEADER), below=2**63),
+        actor_id=key_text(headers.get(ACTOR_HEADER)),
         actor_label=label[:255] if isinstance(label, str) else "",
     )
 
@@ -85,6 +85,14 @@ def recorded_id(task_id: Any) -> str:
         return text
     mark = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
     return f"{kept[: _LONGEST_ID - len(mark) - 1]}~{mark}"
+
+
+def key_text(value: Any) -> str | None:
+    """The key of a user as text; releases before this one wrote numbers."""
+    if isinstance(value, str) and value:
+        return safe_text(value)[:255]
+    number = count(value, below=2**63)
+    return None if number is None else str(number)
 
 
 def count(value: Any, *, below: int = MOST_COUNTED) -> int | None:

@@ -6,10 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, PermissionsMixin
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import AnonymousUser
 
 from jobs.models import AuditEvent
 from jobs.text import safe_text
+
+from .people import key_of, name_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +35,18 @@ class Actor:
         """The actor of a signed-in user."""
         if not isinstance(user, AbstractBaseUser):
             return cls(label="nobody", via=via, ip=ip, user=None)
-        full_name = getattr(user, "get_full_name", str)()
-        return cls(label=full_name or user.get_username(), via=via, user=user, ip=ip)
+        return cls(label=name_of(user), via=via, user=user, ip=ip)
 
     @property
-    def id(self) -> int | None:
-        return self.user.pk if self.user is not None else None
+    def id(self) -> str | None:
+        return key_of(self.user) if self.user is not None else None
 
     def may(self, permission: str) -> bool:
         """Whether the actor holds `app.codename`."""
         if self.user is None:
             return self.via in {"schedule", "system"}
-        return isinstance(self.user, PermissionsMixin) and self.user.is_active and self.user.has_perm(permission)
+        user: Any = self.user
+        return bool(user.is_active and user.has_perm(permission))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
@@ -15,11 +14,9 @@ from jobs.models import AuditEvent
 from .slices import Pool, Slice, only, read_slice
 
 #: `AuditQuery.actor_id` of what no person did: schedules and the console itself.
-NOBODY = 0
+NOBODY = ""
 #: Rows are numbered in the order of their times, but for clocks that were set in between, by less than this.
 _DISORDER = timedelta(hours=1)
-#: People that a list of choices names.
-PEOPLE_LISTED = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +29,7 @@ class AuditQuery:
         since, until: the first moment and the first moment after.
     """
 
-    actor_id: int | None = None
+    actor_id: str | None = None
     verb: str = ""
     object_type: str = ""
     object_id: str = ""
@@ -92,9 +89,3 @@ def _within(found: QuerySet[AuditEvent], query: AuditQuery) -> QuerySet[AuditEve
         if (row := later.values_list("pk", flat=True).first()) is not None:
             found = found.filter(pk__lt=row)
     return found
-
-
-def staff_people() -> dict[int, str]:
-    """Those who may act, by id; at most PEOPLE_LISTED. One query."""
-    users = User.objects.filter(is_staff=True).order_by("first_name", "last_name", "username")[:PEOPLE_LISTED]
-    return {user.pk: user.get_full_name() or user.get_username() for user in users}

@@ -74,7 +74,7 @@ class RunQuery:
 
     state: State | None = None
     task_name: str = ""
-    actor_id: int | None = None
+    actor_id: str | None = None
     id_prefix: str = ""
     queue: str = ""
     worker: str = ""

@@ -12,11 +12,11 @@ from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.contrib.auth.models import User
 from pydantic import Field, SecretStr
 
 from jobs import File, attach, check_cancelled, job, progress
 from jobs.catalog.registry import RUN_ANY_TASK
+from jobs.ledger.people import User
 
 from .tables import counted
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Any
 
-from django.contrib.auth import get_user_model
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
@@ -13,10 +12,11 @@ from django.utils import timezone
 from pydantic import Field
 
 from jobs import Targets, check_cancelled, job, progress
+from jobs.ledger.people import email_of, everybody
 
 from .sessions import end_sessions
 from .tables import attach_table, counted
-from .this_run import this_run
+from .this_run import asked_by
 
 #: Whoever was here within a month is not dormant, whatever is typed.
 FEWEST_DAYS = 30
@@ -25,10 +25,10 @@ _AT_ONCE = 200
 
 def dormant(days: int, never_signed_in: bool = True, **_: Any) -> QuerySet[Any]:
     """The active users, superusers left out, who have not signed in for so many days, longest first."""
-    people = get_user_model().objects.filter(is_active=True, is_superuser=False)
+    people = everybody().filter(is_active=True, is_superuser=False)
     if not never_signed_in:
         people = people.filter(last_login__isnull=False)
-    seen = people.annotate(seen=Coalesce(F("last_login"), F("date_joined")))
+    seen: QuerySet[Any] = people.annotate(seen=Coalesce(F("last_login"), F("date_joined")))
     return seen.filter(seen__lt=timezone.now() - timedelta(days=days)).order_by("seen", "pk")
 
 
@@ -67,9 +67,9 @@ def deactivate_dormant_users(
     Returns:
         One sentence with the numbers.
     """
-    run = this_run()
+    asker = asked_by()
     # Without its order: who signs in meanwhile leaves the set, and the others must not move up a place.
-    keys = list(dormant(days, never_signed_in).exclude(pk=run.actor_id if run else None).values_list("pk", flat=True))
+    keys = list(dormant(days, never_signed_in).exclude(pk=asker.pk if asker else None).values_list("pk", flat=True))
     parts = [keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE)]
     rows: list[tuple[object, ...]] = []
     gone: list[Any] = []
@@ -79,7 +79,7 @@ def deactivate_dormant_users(
             with transaction.atomic():
                 found = list(dormant(days, never_signed_in).filter(pk__in=part).select_for_update())
                 if not dry_run:
-                    get_user_model().objects.filter(pk__in=[user.pk for user in found]).update(is_active=False)
+                    everybody().filter(pk__in=[user.pk for user in found]).update(is_active=False)
             gone += [user.pk for user in found]
             rows += [_line(user, dry_run) for user in found]
     finally:
@@ -94,4 +94,4 @@ def deactivate_dormant_users(
 def _line(user: Any, dry_run: bool) -> tuple[object, ...]:
     last = f"{user.last_login:%Y-%m-%d}" if user.last_login else "never"
     outcome = "would deactivate" if dry_run else "deactivated"
-    return user.get_username(), user.email, last, f"{user.date_joined:%Y-%m-%d}", outcome
+    return user.get_username(), email_of(user), last, f"{user.date_joined:%Y-%m-%d}", outcome

@@ -9,13 +9,14 @@ from smtplib import SMTPDataError, SMTPNotSupportedError, SMTPRecipientsRefused,
 from typing import Annotated, Any
 
 from celery import current_task
-from django.contrib.auth.models import Group, User
+from django.contrib.auth.models import Group
 from django.core.mail import BadHeaderError, EmailMessage, get_connection
 from django.db.models import Q
 from pydantic import Field
 
 from jobs import Targets, attach, check_cancelled, job, progress
 from jobs.errors import InvalidArguments, JobsError
+from jobs.ledger.people import User, email_of, everybody
 from jobs.models import Delivery
 
 from .deliveries import earlier_deliveries, settle, take
@@ -142,10 +143,10 @@ def send_mail(
 def _recipients(campaign: str, roles: list[Group] | None, people: list[User] | None) -> list[Recipient]:
     """Everybody who is meant, with an outcome where it is known beforehand."""
     meant = Q(pk__in=[user.pk for user in people or []]) | Q(
-        pk__in=User.groups.through.objects.filter(group__in=roles or []).values("user_id")
+        pk__in=everybody().filter(groups__in=roles or []).values("pk")
     )
-    found = User.objects.filter(meant, is_active=True).order_by("pk")[: MOST_PEOPLE + 1]
-    recipients = [Recipient(user, user.email.strip().lower()) for user in found]
+    found = everybody().filter(meant, is_active=True).order_by("pk")[: MOST_PEOPLE + 1]
+    recipients = [Recipient(user, email_of(user).strip().lower()) for user in found]
     earlier = earlier_deliveries(campaign.strip(), {r.address for r in recipients})
     first: dict[str, Recipient] = {}
     for recipient in recipients:

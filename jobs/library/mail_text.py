@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from string import Formatter
 
-from django.contrib.auth.models import AbstractUser
+from jobs.ledger.people import User, email_of, name_of
 
 PLACEHOLDERS = ("first_name", "last_name", "full_name", "username", "email")
 _KNOWN = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
@@ -33,15 +33,15 @@ def wrong_with(text: str) -> str:
     return ""
 
 
-def letter(subject: str, body: str, user: AbstractUser) -> Letter:
+def letter(subject: str, body: str, user: User) -> Letter:
     """The e-mail to `user`. A person without a name is called by the username."""
     username = user.get_username()
     values = {
-        "first_name": user.first_name or username,
-        "last_name": user.last_name or username,
-        "full_name": user.get_full_name() or username,
+        "first_name": getattr(user, "first_name", "") or username,
+        "last_name": getattr(user, "last_name", "") or username,
+        "full_name": name_of(user),
         "username": username,
-        "email": user.email,
+        "email": email_of(user),
     }
     # A line break in somebody's name must not become a header.
     return Letter(" ".join(subject.format_map(values).split()), body.format_map(values))

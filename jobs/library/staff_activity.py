@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from django.contrib.auth.models import User
 from django.db.models import Count, Max, QuerySet
 from pydantic import Field
 
 from jobs import check_cancelled, job, progress
+from jobs.ledger.people import User, key_of
 from jobs.ledger.verbs import VERBS, done_words
 from jobs.models import AuditEvent
 
@@ -77,7 +77,7 @@ def acts(start: date, end: date, person: User | None = None) -> QuerySet[AuditEv
     """What people did in these UTC days, both included."""
     since, until = moments(start, end)
     found = AuditEvent.objects.filter(at__gte=since, at__lt=until).exclude(via__in=["schedule", "system"])
-    return found if person is None else found.filter(actor_id=person.pk)
+    return found if person is None else found.filter(actor_id=key_of(person))
 
 
 def summary(found: QuerySet[AuditEvent]) -> Iterator[tuple[str, str, int, int, str]]:
@@ -89,7 +89,7 @@ def summary(found: QuerySet[AuditEvent]) -> Iterator[tuple[str, str, int, int, s
     last: dict[tuple[Any, str], datetime] = {}
     names: dict[Any, str] = {}
     for group in groups:
-        # One person may have had several names; one who was not signed in has no number.
+        # One person may have had several names; one who was not signed in has no key.
         who = group["actor_id"] if group["actor_id"] is not None else group["actor_label"]
         key = (who, group["verb"])
         (refused if group["outcome"] == AuditEvent.Outcome.DENIED else done)[key] += group["n"]

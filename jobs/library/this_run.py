@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from celery import current_task
-from django.contrib.auth import get_user_model
-from django.contrib.auth.models import AbstractUser
 
+from jobs.ledger.people import User, active_user
 from jobs.models import Run
 
 
@@ -15,9 +14,7 @@ def this_run() -> Run | None:
     return Run.objects.filter(task_id=task_id).first() if task_id else None
 
 
-def asked_by() -> AbstractUser | None:
+def asked_by() -> User | None:
     """The person who asked for this run; None for a schedule, for code, and for somebody who is gone or inactive."""
     run = this_run()
-    if run is None or run.actor_id is None:
-        return None
-    return get_user_model().objects.filter(pk=run.actor_id, is_active=True).first()
+    return active_user(run.actor_id) if run is not None else None

@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from pydantic import Field
 
 from jobs import check_cancelled, job, progress
+from jobs.ledger.people import User, email_of, everybody, has, permission_to
 
 from .tables import attach_table, counted
 from .user_rows import BETWEEN_ROLES
 
-#: The first six are what *Import users from CSV* reads. No password, in whatever form.
-COLUMNS = (
-    *("username", "email", "first_name", "last_name", "is_staff", "roles"),
-    *("is_active", "is_superuser", "date_joined", "last_login"),
-)
+#: What each says of a user; the first six are what *Import users from CSV* reads. No password, in whatever form.
+_SAYS: dict[str, Callable[[Any], str]] = {
+    "username": lambda user: user.get_username(),
+    "email": lambda user: email_of(user),
+    "first_name": lambda user: user.first_name,
+    "last_name": lambda user: user.last_name,
+    "is_staff": lambda user: _yes(user.is_staff),
+    "roles": lambda user: BETWEEN_ROLES.join(sorted(group.name for group in user.groups.all())),
+    "is_active": lambda user: _yes(user.is_active),
+    "is_superuser": lambda user: _yes(user.is_superuser),
+    "date_joined": lambda user: _moment(user.date_joined),
+    "last_login": lambda user: _moment(user.last_login),
+}
+#: Of these only what the user model has as a field.
+_OPTIONAL = ("first_name", "last_name", "is_superuser", "date_joined", "last_login")
+COLUMNS = tuple(name for name in _SAYS if name not in _OPTIONAL or has(name))
 
 
 @job(
     title="Export users",
     group="Users",
     queue="reports",
-    permission="auth.view_user",
+    permission=permission_to("view"),
     idempotent=True,
     soft_time_limit=1500,
     time_limit=1800,
@@ -48,26 +60,18 @@ def export_users(
     rows: list[tuple[object, ...]] = []
     for user in progress(people, total=found.count(), noun="users"):
         check_cancelled()  # half of the users are no export: nothing is attached then
-        rows.append(_line(user))
+        rows.append(tuple(_SAYS[name](user) for name in COLUMNS))
     attach_table("users.csv", COLUMNS, rows)
     return f"Exported {counted(len(rows), 'user')}."
 
 
 def _chosen(active: str, staff: str, role: Group | None) -> QuerySet[Any]:
-    found = get_user_model().objects.order_by("username")
+    found = everybody().order_by(User.USERNAME_FIELD)
     if active != "all":
         found = found.filter(is_active=active == "active")
     if staff != "all":
         found = found.filter(is_staff=staff == "staff")
     return found if role is None else found.filter(groups=role)
-
-
-def _line(user: Any) -> tuple[object, ...]:
-    roles = BETWEEN_ROLES.join(sorted(group.name for group in user.groups.all()))
-    return (
-        *(user.get_username(), user.email, user.first_name, user.last_name, _yes(user.is_staff), roles),
-        *(_yes(user.is_active), _yes(user.is_superuser), _moment(user.date_joined), _moment(user.last_login)),
-    )
 
 
 def _yes(value: bool) -> str:

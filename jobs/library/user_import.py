@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterator
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.models import AbstractUser, Group
+from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models.functions import Lower
 from pydantic import Field
@@ -17,6 +16,7 @@ from pydantic import Field
 from jobs import File, check_cancelled, job, progress, set_progress
 from jobs.errors import JobsError
 from jobs.ledger.audit import Actor
+from jobs.ledger.people import User, everybody, permission_to
 from jobs.ledger.rights import NO_RIGHTS, may_give, names_of, record_many_rights
 from jobs.pipeline.cancelled import Cancelled
 
@@ -42,7 +42,7 @@ class NothingImported(JobsError):
 @job(
     title="Import users from CSV",
     group="Users",
-    permission="auth.add_user",
+    permission=permission_to("add"),
     danger="caution",
     idempotent=True,
     dry_run="dry_run",
@@ -122,20 +122,20 @@ def _tell_stopped(people: list[Person], total: int) -> None:
     logger.info("Stopped after reading %s of %s rows. No user was made.", f"{len(people):,}", f"{total:,}")
 
 
-def _refuse_roles(people: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
+def _refuse_roles(people: list[Person], roles: dict[str, Group], asker: User | None) -> None:
     """Refuse the rows that give more than the person who asked for the run may give."""
     why_not = {name: _why_not_give(role, asker) for name, role in roles.items()}
     for person in people:
         if person.why_not:
             continue
-        if (person.is_staff or person.roles) and not (asker and asker.has_perm("auth.change_user")):
+        if (person.is_staff or person.roles) and not (asker and asker.has_perm(permission_to("change"))):
             person.why_not = "Only who may change users can make staff or give roles."
             continue
         told = (why_not.get(name, f"There is no role {name}.") for name in person.roles)
         person.why_not = next(filter(None, told), "")
 
 
-def _why_not_give(role: Group, asker: AbstractUser | None) -> str:
+def _why_not_give(role: Group, asker: User | None) -> str:
     wanted = names_of(role.permissions.all())
     return "" if may_give(asker, wanted) else f"The role {role.name} may more than who asked for this run."
 
@@ -146,7 +146,7 @@ def _existing(people: list[Person]) -> set[str]:
     The database would keep both, and nobody could tell them apart: Django's own form refuses that as well.
     """
     good = [person for person in people if not person.why_not]
-    users = get_user_model().objects
+    users = everybody()
     found: set[str] = set()
     alike: dict[str, str] = {}
     for part in _parts([person.username for person in good]):
@@ -165,7 +165,7 @@ def _existing(people: list[Person]) -> set[str]:
     return found
 
 
-def _create(new: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
+def _create(new: list[Person], roles: dict[str, Group], asker: User | None) -> None:
     """Make these users, all or none."""
     with transaction.atomic():
         done = 0
@@ -178,10 +178,9 @@ def _create(new: list[Person], roles: dict[str, Group], asker: AbstractUser | No
             set_progress(done, len(new), noun="users", note="making them")
 
 
-def _write(part: list[Person], roles: dict[str, Group], asker: AbstractUser | None) -> None:
-    model = get_user_model()
+def _write(part: list[Person], roles: dict[str, Group], asker: User | None) -> None:
     users = [
-        model(
+        User(
             username=person.username,
             email=person.email,
             first_name=person.first_name,
@@ -191,10 +190,13 @@ def _write(part: list[Person], roles: dict[str, Group], asker: AbstractUser | No
         )
         for person in part
     ]
-    model.objects.bulk_create(users)
-    membership = model.groups.through
+    User._default_manager.bulk_create(users)
+    membership: Any = User.groups.through
+    field = User.groups.field.m2m_field_name()  # after the name of the model
     given = [(user, roles[name]) for user, person in zip(users, part, strict=True) for name in person.roles]
-    membership.objects.bulk_create([membership(user=user, group=role) for user, role in given], batch_size=_AT_ONCE)
+    membership.objects.bulk_create(
+        [membership(**{field: user, "group": role}) for user, role in given], batch_size=_AT_ONCE
+    )
     if asker is not None:  # else nobody has given anything
         record_many_rights(
             Actor.person(asker, via="admin"), [(user, _rights(p)) for user, p in zip(users, part, strict=True)]

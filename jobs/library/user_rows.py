@@ -7,12 +7,13 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import BaseUserManager
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
 from jobs import File
 from jobs.errors import InvalidArguments, JobsError
+from jobs.ledger.people import User
 
 MAX_BYTES = 20_000_000
 MAX_ROWS = 100_000
@@ -125,9 +126,8 @@ def _person(number: int, columns: Sequence[str], cells: list[str]) -> Person:
     values = dict(zip(columns, cells, strict=True))
     person.why_not = _why_not(values)
     if not person.why_not:
-        model = get_user_model()
-        person.username = model.normalize_username(values["username"])
-        person.email = model.objects.normalize_email(values["email"])
+        person.username = User.normalize_username(values["username"])
+        person.email = BaseUserManager.normalize_email(values["email"])
         person.first_name, person.last_name = values.get("first_name", ""), values.get("last_name", "")
         person.is_staff = values.get("is_staff", "").lower() in _YES
         roles = (role.strip() for role in values.get("roles", "").split(BETWEEN_ROLES))
@@ -136,7 +136,7 @@ def _person(number: int, columns: Sequence[str], cells: list[str]) -> Person:
 
 
 def _why_not(values: dict[str, str]) -> str:
-    fields = get_user_model()._meta
+    fields = User._meta
     if not values["username"]:
         return "It has no username."
     for name, value in values.items():

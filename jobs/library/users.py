@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import User
-
 from jobs import job
+from jobs.ledger.people import User
 
 from .sessions import end_sessions
 

@@ -24,7 +24,7 @@ class InventedRun:
     accepted: float
     source: str = Source.CODE.value
     guaranteed: bool = False
-    actor_id: int | None = None
+    actor_id: str | None = None
     actor_label: str = ""
     reason: str = ""
     nonce: str | None = None
@@ -104,6 +104,6 @@ class World:
     """
 
     kinds: Sequence[Kind]
-    people: Sequence[tuple[int, str]]
+    people: Sequence[tuple[str, str]]
     schedules: dict[str, int]
     queues: Sequence[str]

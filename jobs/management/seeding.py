@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Max, Model
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
 from jobs.catalog.registry import declared_jobs, job_title
+from jobs.ledger.people import User, has, key_of, name_of
 from jobs.models import Attempt, AuditEvent, FailureCase, FailureCount, FailureGroup, Run, RunLog
 from jobs.pipeline.stored import results_model
 from jobs.states import Source, State
@@ -97,19 +97,26 @@ def _write(history: History, failures: InventedFailures, progress: Callable[[int
 
 
 def _world() -> World:
+    kinds = [*OBSERVED, *_declared()]
+    schedules = {kind.schedule: _schedule(kind) for kind in kinds if kind.schedule}
+    return World(kinds, _people(), schedules, settings.QUEUES)
+
+
+def _people() -> list[tuple[str, str]]:
+    """Keys and names of those who acted: accounts that cannot sign in, or only names where users have other fields."""
+    if not has("username", "first_name", "last_name", "is_staff"):
+        return list(PEOPLE)
     people = []
     for username, label in PEOPLE:
         first, _, last = label.partition(" ")
-        user, created = User.objects.get_or_create(
+        user, created = User._default_manager.get_or_create(
             username=username, defaults={"first_name": first, "last_name": last, "is_staff": True}
         )
         if created:
             user.set_unusable_password()
             user.save(update_fields=["password"])
-        people.append((user.pk, user.get_full_name() or username))
-    kinds = [*OBSERVED, *_declared()]
-    schedules = {kind.schedule: _schedule(kind) for kind in kinds if kind.schedule}
-    return World(kinds, people, schedules, settings.QUEUES)
+        people.append((key_of(user), name_of(user)))
+    return people
 
 
 def _declared() -> Iterator[Kind]:

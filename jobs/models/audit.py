@@ -40,8 +40,8 @@ class AuditEvent(models.Model):
         DENIED = "denied"
 
     at = models.DateTimeField(db_default=Now())
-    #: No foreign key and a label beside it: the trail outlives the user.
-    actor_id = models.BigIntegerField(null=True)
+    #: The key as text. No foreign key and a label beside it: the trail outlives the user.
+    actor_id = models.CharField(max_length=255, null=True)
     actor_label = models.CharField(max_length=255)
     #: admin, command, schedule, system
     via = models.CharField(max_length=16)

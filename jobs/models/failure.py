@@ -115,8 +115,8 @@ class FailureNote(models.Model):
 
     group = models.ForeignKey(FailureGroup, on_delete=models.CASCADE, related_name="notes", db_index=False)
     at = models.DateTimeField(db_default=Now())
-    #: No foreign key: the note outlives the user.
-    actor_id = models.BigIntegerField(null=True)
+    #: The key as text. No foreign key: the note outlives the user.
+    actor_id = models.CharField(max_length=255, null=True)
     actor_label = models.CharField(max_length=255)
     text = models.TextField()
 

@@ -13,7 +13,8 @@ class Preset(models.Model):
     name = models.CharField(max_length=100)
     #: By parameter name, as plain JSON.
     values = JSONObjectField()
-    owner_id = models.BigIntegerField(null=True)
+    #: The key as text.
+    owner_id = models.CharField(max_length=255, null=True)
     owner_label = models.CharField(max_length=255)
     created_at = models.DateTimeField(db_default=Now())
 

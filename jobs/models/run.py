@@ -29,8 +29,8 @@ class Run(models.Model):
     guaranteed = models.BooleanField(default=False)
 
     source = models.CharField(max_length=16, choices=_choices(Source), default=Source.CODE)
-    #: No foreign key: deleting a user must not touch the history.
-    actor_id = models.BigIntegerField(null=True)
+    #: The key as text, whatever the user model. No foreign key: deleting a user must not touch the history.
+    actor_id = models.CharField(max_length=255, null=True)
     actor_label = models.CharField(max_length=255, blank=True)
     reason = models.TextField(blank=True)
     #: One submitted form, one due moment: the database refuses the second run.

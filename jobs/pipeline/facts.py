@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from jobs.fleet import headers
 from jobs.fleet.broker import FACTS_KEY, key_of
@@ -30,6 +30,8 @@ MAX_TRACEBACK = 64_000
 Epoch = Annotated[float, Field(ge=0, lt=250_000_000_000)]
 Seconds = Annotated[float, Field(ge=0, lt=1_000_000_000)]
 Count = Annotated[int, Field(ge=0, lt=MOST_COUNTED)]
+#: Facts of earlier releases have numbers.
+ActorKey = Annotated[str, BeforeValidator(headers.key_text), Field(max_length=255)]
 
 
 class Kind(StrEnum):
@@ -92,7 +94,7 @@ class Fact:
     arguments: str = ""
     arguments_exact: bool = True
     source: str = ""
-    actor_id: int | None = None
+    actor_id: ActorKey | None = None
     actor_label: str = ""
     root_id: str = ""
     parent_id: str = ""

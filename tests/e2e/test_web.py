@@ -93,7 +93,7 @@ def test_who_may_not_run_sees_no_button_and_gets_403_by_any_road(web: Stack) -> 
     assert vito.get(FORM).status == 403
     assert vito.post(FORM, a="1", nonce="guessed").status == 403
     assert Run.objects.count() == before
-    assert AuditEvent.objects.filter(actor_id=viewer.pk, outcome="denied").exists()
+    assert AuditEvent.objects.filter(actor_id=str(viewer.pk), outcome="denied").exists()
 
 
 def test_every_page_has_the_security_headers(ana: Person) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.foreign.axes_of_tasks import OF_TASKS
+from tests.foreign.people import PEOPLE
 from tests.foreign.projects import Axis
 
 PLAIN = Axis("A plain project")
@@ -164,4 +165,5 @@ AXES: tuple[Axis, ...] = (
     HISTORY_ELSEWHERE,
     PREFIXED,
     *OF_TASKS,
+    *PEOPLE,
 )

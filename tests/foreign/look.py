@@ -7,6 +7,8 @@ printed counts; anything that is wrong ends it with an error.
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import sys
 import time
@@ -22,10 +24,11 @@ import django
 django.setup()
 
 from django.conf import settings  # noqa: E402
+from django.contrib.admin.sites import all_sites  # noqa: E402
 from django.contrib.auth import get_user_model  # noqa: E402
 from django.test import Client  # noqa: E402
 from django.test.utils import setup_test_environment  # noqa: E402
-from django.urls import reverse  # noqa: E402
+from django.urls import get_resolver, reverse  # noqa: E402
 
 #: Links that do something, leave the admin, or change what is looked at without end.
 SKIPPED = re.compile(
@@ -39,6 +42,7 @@ BRIEFLY = ("admin:index", "admin:jobs_workers", "admin:jobs_queues", "admin:jobs
 def main() -> None:
     """Everything in turn."""
     setup_test_environment()
+    answer_strangers(json.loads(os.environ.get("LOOK_ANSWERS", "{}")))
     person = make_superuser()
     client = Client(headers={"accept-language": "en"})
     client.force_login(person, backend=settings.AUTHENTICATION_BACKENDS[0])
@@ -63,6 +67,13 @@ def main() -> None:
     assert trail.status_code == 200
     assert person.get_username() in trail.content.decode() or person.get_full_name() in trail.content.decode()
     sys.stdout.write(f"looked at {len(pages)} pages\n")
+
+
+def answer_strangers(answers: dict[str, int]) -> None:
+    """Who is not signed in is answered with these statuses."""
+    stranger = Client(headers={"accept-language": "en"}, raise_request_exception=False)
+    found = {address: stranger.get(address).status_code for address in answers}
+    assert found == answers, found
 
 
 def make_superuser() -> Any:
@@ -120,9 +131,10 @@ def runs_of(**where: Any) -> dict[str, tuple[str, str]]:
 
 
 def crawl(client: Client) -> list[str]:
-    """Every page that can be reached from the admin's index by links; none may fail. Their addresses."""
-    index = reverse("admin:index")
-    queue, seen = deque([index]), {index}
+    """Every page that can be reached by links from the index of each admin site; none may fail. Their addresses."""
+    indexes = tuple(reverse(f"{site.name}:index") for site in all_sites if site.name in namespaces())
+    assert reverse("admin:index") in indexes
+    queue, seen = deque(indexes), set(indexes)
     visited: list[str] = []
     while queue and len(visited) < MOST_PAGES:
         address = queue.popleft()
@@ -135,7 +147,7 @@ def crawl(client: Client) -> list[str]:
             target = urldefrag(urljoin(address, link.replace("&amp;", "&")))[0]
             if (
                 not urlsplit(target).netloc
-                and target.startswith(index)
+                and target.startswith(indexes)
                 and not SKIPPED.search(target)
                 and target not in seen
             ):
@@ -155,6 +167,10 @@ def bear_the_prefix() -> None:
     results = str(conf.result_backend_transport_options.get("global_keyprefix", "")) + "celery-task-meta-"
     odd = [key for key in steady_client().scan_iter() if not key.startswith((wanted, results))]
     assert not odd, odd
+
+
+def namespaces() -> set[str]:
+    return {str(key) for key in get_resolver().namespace_dict}
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 40) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import secrets
@@ -84,7 +85,9 @@ class Axis:
         after: lines after the console's.
         files: other files, whole, by their path; a value replaces the plain project's. `shop/look.py` is looked at as
             well (`tests/foreign/look.py`).
+        before: lines at the end of a file of the plain project, before the document's.
         appended: lines at the end of a file that the plain project or the document has made.
+        answers: what somebody who is not signed in is answered, by the address: a status.
         commands: what is run before `prepare`, each as the words after `manage.py`.
         worker, beat: more words of the commands that start them.
         refusal: a part of what `manage.py check` (or its refusal to start) says, where the project is refused.
@@ -94,7 +97,9 @@ class Axis:
     settings: str = ""
     after: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
+    before: Mapping[str, str] = field(default_factory=dict)
     appended: Mapping[str, str] = field(default_factory=dict)
+    answers: Mapping[str, int] = field(default_factory=dict)
     commands: tuple[tuple[str, ...], ...] = ()
     worker: tuple[str, ...] = ()
     beat: tuple[str, ...] = ()
@@ -117,7 +122,7 @@ class Project:
     def run(self, *arguments: str, check: bool = True) -> str:
         """What a command prints, both of its outputs; one that fails fails the test, unless `check` is off."""
         done = subprocess.run(
-            arguments, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=180, check=False
+            arguments, cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=600, check=False
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -179,6 +184,7 @@ def make(top: Path, packages: Path, axis: Axis) -> Project:
         "DJANGO_SETTINGS_MODULE": "proj.settings",
         "DJANGO_SUPERUSER_PASSWORD": secrets.token_hex(12),
         "REDIS_SOCKET": str(socket),
+        "LOOK_ANSWERS": json.dumps(dict(axis.answers)),
         **axis.env,
     }
     project = Project(folder, env, _daemons(top, folder, env, socket, axis))
@@ -198,6 +204,8 @@ def make(top: Path, packages: Path, axis: Axis) -> Project:
     broker = axis.broker.format(socket=socket)
     lines = lines_to_type()
     _append(folder / "proj/settings.py", "INSTALLED_APPS += ['shop']", f"CELERY_BROKER_URL = {broker!r}", axis.settings)
+    for name, text in axis.before.items():
+        _append(folder / name, text)
     for name, text in lines.items():
         _append(folder / "proj" / name, text)
     _append(folder / "proj/settings.py", axis.after)

@@ -62,7 +62,7 @@ def run_as(user: User | None, job: Any, stop: Stop = Stop.NEVER, /, **values: An
     Run.objects.create(
         task_id=task_id,
         task_name=job.name,
-        actor_id=user.pk if user else None,
+        actor_id=str(user.pk) if user else None,
         actor_label=str(user or ""),
         cancel_requested_at=timezone.now() if stop is Stop.FIRST else None,
     )

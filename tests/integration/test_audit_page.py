@@ -36,13 +36,13 @@ def auditor(client: Client, operator: User) -> Client:
 
 
 def act(number: int, chance: random.Random) -> AuditEvent:
-    person = chance.choice([7, 8, None])
+    person = chance.choice(["7", "8", None])
     kind = chance.choice(["run", "job"])
     return AuditEvent(
         # Clocks disagree a little: the numbers are not quite in the order of the times.
         at=START + timedelta(minutes=number * 10 + chance.randrange(-15, 15)),
         actor_id=person,
-        actor_label={7: "Ana Petrova", 8: "Jonas Berg", None: "The console"}[person],
+        actor_label={"7": "Ana Petrova", "8": "Jonas Berg", None: "The console"}[person],
         via="admin" if person else "system",
         verb=chance.choice(VERBS),
         object_type=kind,
@@ -77,7 +77,7 @@ def matches(event: AuditEvent, query: AuditQuery) -> bool:
 
 
 SOME: dict[str, dict[str, Any]] = {
-    "person": {"actor_id": 7},
+    "person": {"actor_id": "7"},
     "console": {"actor_id": NOBODY},
     "verb": {"verb": "open_file"},
     "object": {"object_type": "run", "object_id": "run-2"},
@@ -187,7 +187,6 @@ def test_the_days_and_the_period(auditor: Client, operator: User) -> None:
 @pytest.mark.parametrize(
     ("parameters", "problem"),
     [
-        ("who=ana", "who=ana is not known"),
         ("verb=destroy", "No act is called “destroy”."),
         ("since=ever", "since=ever is not known"),
         ("from=yesterday", "“yesterday” is no date"),
@@ -253,7 +252,7 @@ def long_trail(db: None) -> None:
         old = number < OLD
         return AuditEvent(
             at=START + timedelta(minutes=number),
-            actor_id=7 if old else 8,
+            actor_id="7" if old else "8",
             actor_label="x",
             via="admin",
             verb="open_file" if old else "start_run",
@@ -270,18 +269,18 @@ def long_trail(db: None) -> None:
 
 QUERIES = (
     AuditQuery(),
-    AuditQuery(actor_id=7),
+    AuditQuery(actor_id="7"),
     AuditQuery(actor_id=NOBODY),
     AuditQuery(verb="open_file"),
     AuditQuery(object_type="run", object_id="first"),
     AuditQuery(object_type="job"),
     AuditQuery(text="nowhere"),
     AuditQuery(refused=True),
-    AuditQuery(actor_id=8, verb="open_file"),
-    AuditQuery(actor_id=8, refused=True, text="nowhere"),
+    AuditQuery(actor_id="8", verb="open_file"),
+    AuditQuery(actor_id="8", refused=True, text="nowhere"),
     AuditQuery(since=START + timedelta(minutes=LONG - 300)),
     AuditQuery(until=START + timedelta(minutes=300)),
-    AuditQuery(actor_id=7, since=START, until=START + timedelta(minutes=LONG)),
+    AuditQuery(actor_id="7", since=START, until=START + timedelta(minutes=LONG)),
     AuditQuery(verb="start_run", since=START + timedelta(minutes=50), until=START + timedelta(minutes=5000)),
 )
 

@@ -188,7 +188,9 @@ def test_a_link_fills_and_its_wrong_values_are_told_at_once(client: Client) -> N
 
 def test_the_card_offers_runs_of_all_mine_and_presets(client: Client, olga: Actor, viewer: User) -> None:
     mine = run_of(olga, text="by olga")
-    other = Run.objects.create(task_id="by-vito", task_name=mine.task_name, actor_id=viewer.pk, arguments_exact=False)
+    other = Run.objects.create(
+        task_id="by-vito", task_name=mine.task_name, actor_id=str(viewer.pk), arguments_exact=False
+    )
     text = text_of(client, ECHO)
     assert f"?from={mine.task_id}&amp;tab=last" in text and "not kept exactly" in text
     assert f"from={other.task_id}" not in text

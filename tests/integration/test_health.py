@@ -7,16 +7,20 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import OperationalError, connection
-from django.db.migrations.executor import MigrationExecutor
+from django.db import OperationalError, connection, transaction
+from django.db.backends.signals import connection_created
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from django.utils import timezone
 
 from admin_ext import health
 from jobs.ledger.leases import hold
+from jobs.management.commands import prepare
 from jobs.models import Lease
 from tests.integration.own_redis import fresh as fresh_redis
 from tests.integration.own_redis import full, own_redis
@@ -82,10 +86,53 @@ def test_a_redis_that_is_full_is_told_by_the_probe_and_by_the_self_check(client:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_not_migrated_is_not_ready(client: Client, redis: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MigrationExecutor, "migration_plan", lambda *_: [("one", False)])
-    answer = client.get("/readyz")
-    assert (answer.status_code, answer.json()["database"]) == (503, "not migrated")
+def test_what_is_not_migrated_is_not_ready_and_prepare_says_so(
+    client: Client, redis: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of a process that has seen the database migrated."""
+    assert client.get("/readyz").status_code == 200
+    recorder = MigrationRecorder(connection)
+    recorder.record_unapplied("jobs", last_migration())
+    try:
+        answer = client.get("/readyz")
+        assert (answer.status_code, answer.json()["database"]) == (503, "not migrated")
+        monkeypatch.setattr(prepare, "call_command", lambda *_, **__: None)
+        with pytest.raises(CommandError, match=f"jobs.{last_migration()}"):
+            call_command("prepare")
+    finally:
+        recorder.record_applied("jobs", last_migration())
+    assert client.get("/readyz").status_code == 200
+
+
+def last_migration() -> str:
+    ((_, name),) = MigrationLoader(connection).graph.leaf_nodes("jobs")
+    return str(name)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_takes_no_writes_is_not_ready(client: Client, redis: None) -> None:
+    """Each probe has a connection of its own, whose first statement makes it read-only here."""
+
+    def read_only(connection: Any, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "PRAGMA query_only = 1" if connection.vendor == "sqlite" else "SET default_transaction_read_only = on"
+            )
+
+    connection_created.connect(read_only)
+    try:
+        answer = client.get("/readyz")
+    finally:
+        connection_created.disconnect(read_only)
+    assert (answer.status_code, answer.json()["database"]) == (503, "takes no writes")
+    assert client.get("/readyz").status_code == 200
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_database_that_somebody_writes_to_is_ready(client: Client, redis: None) -> None:
+    with transaction.atomic():
+        hold("recorder", "me")
+        assert client.get("/readyz").status_code == 200
 
 
 @pytest.mark.django_db(transaction=True)

@@ -137,7 +137,7 @@ def act(person: User | None, verb: str, at: datetime, **values: Any) -> None:
     label = person.get_username() if person else "beat"
     AuditEvent.objects.create(
         at=at,
-        actor_id=person.pk if person else None,
+        actor_id=str(person.pk) if person else None,
         actor_label=label,
         verb=verb,
         object_type="job",

@@ -83,7 +83,7 @@ def costs(page: Page) -> list[Cost]:
 
 def add_acts(count: int) -> None:
     """Lengthen the audit trail."""
-    people = list(User.objects.values_list("pk", flat=True))
+    people = [str(key) for key in User.objects.values_list("pk", flat=True)]
     AuditEvent.objects.bulk_create(
         AuditEvent(
             actor_id=people[number % len(people)] if number % 7 else None,

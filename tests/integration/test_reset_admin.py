@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from jobs.models import AuditEvent
 
+ROLES = ("Viewer", "Operator", "Scheduler", "Auditor", "User support")
 pytestmark = pytest.mark.django_db
 
 
@@ -57,10 +58,29 @@ def test_a_reset_is_in_the_audit_trail_without_the_password() -> None:
 
 def test_prepare_tells_a_person_in_a_sentence() -> None:
     assert call("prepare") == (
-        "The database is ready. Nobody may sign in yet: manage.py reset_admin makes an administrator.\n"
+        "The database is ready.\nNobody may sign in yet: manage.py reset_admin makes an administrator.\n"
     )
     call("reset_admin")
     assert call("prepare") == "The database is ready.\n"
+
+
+def test_a_group_that_bears_the_name_of_a_role_stays_and_the_others_are_made() -> None:
+    Group.objects.create(name="Viewer")
+    assert "Viewer" in call("prepare").splitlines()[1]
+    assert set(Group.objects.values_list("name", flat=True)) == {*ROLES, "Viewer"}
+    assert not Group.objects.get(name="Viewer").permissions.exists()
+    assert Group.objects.get(name="Auditor").permissions.filter(codename="view_auditevent").exists()
+    Group.objects.filter(name="Auditor").delete()
+    assert len(call("prepare").splitlines()) == 2
+    assert not Group.objects.filter(name="Auditor").exists(), "what was removed since stays away"
+
+
+def test_the_roles_are_those_of_the_file() -> None:
+    call("prepare")
+    made = {role.name: set(role.permissions.values_list("pk", flat=True)) for role in Group.objects.all()}
+    Group.objects.all().delete()
+    call_command("loaddata", "jobs/fixtures/roles.json", verbosity=0)
+    assert {role.name: set(role.permissions.values_list("pk", flat=True)) for role in Group.objects.all()} == made
 
 
 def test_prepare_reports_and_can_be_repeated() -> None:

@@ -67,7 +67,7 @@ def test_a_view_is_exported_whole_and_recorded(client: Client, viewer: User) -> 
     assert (row["asked for"], row["wait s"], row["took s"]) == ("2026-09-30T12:00:03+00:00", "1.5", "2.25")
     assert (row["job"], row["arguments"]) == ("Add", "a=3")
     event = AuditEvent.objects.get()
-    assert (event.verb, event.object_label, event.actor_id) == ("export_runs", "runs: state Failed", viewer.pk)
+    assert (event.verb, event.object_label, event.actor_id) == ("export_runs", "runs: state Failed", str(viewer.pk))
     assert event.details == {"filters": {"state": "state Failed"}, "most_rows": export.MOST_ROWS}
 
 

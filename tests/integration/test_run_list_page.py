@@ -101,9 +101,9 @@ def test_a_page_of_newer_runs_that_turns_out_empty_is_the_newest(client: Client)
 
 
 def test_filters_narrow_and_combine(client: Client, viewer: User) -> None:
-    failed = make(1, State.FAILED, actor_id=viewer.pk)
+    failed = make(1, State.FAILED, actor_id=str(viewer.pk))
     make(2, State.FAILED)
-    make(3, task_name=under_test.fail.name, actor_id=viewer.pk)
+    make(3, task_name=under_test.fail.name, actor_id=str(viewer.pk))
     assert ids(client.get(f"{LIST}?state=failed&by=me")) == [failed.task_id]
     assert len(ids(client.get(f"{LIST}?job={under_test.fail.name}"))) == 1
     assert len(ids(client.get(f"{LIST}?by=me"))) == 2
@@ -124,7 +124,6 @@ def test_a_run_is_found_by_its_id_or_the_beginning_of_it(client: Client) -> None
         ("q=id:abc", "Type at least 4 characters"),
         ("q=ab", "Type at least 3 characters"),
         ("state=broken", "No state is called “broken”."),
-        ("by=ana", "by=me shows your own runs"),
         ("before=999999999999999999-1", "a position in the list that does not exist"),
         ("before=-1", "a position in the list that does not exist"),
         ("after=1e9", "a position in the list that does not exist"),
@@ -176,7 +175,10 @@ def test_the_list_costs_a_fixed_number_of_queries(client: Client, address: str, 
         distances = {int(offset) + 1 for offset in re.findall(r"OFFSET (\d+)", asked)}
         assert distances <= {run_query.WINDOW, run_query.SEARCHED}, "however long the history is"
         numbers.append(len(queries))
-    assert max(numbers) <= 7, "session, user, permissions, leases, rows, figures; once a minute what is usual"
+    most = 8 if not kept else 6
+    assert max(numbers) <= most, (
+        "session, user, permissions, leases, rows, figures; once a minute what is usual, and people"
+    )
     assert numbers[1] - numbers[0] <= 1, "what is usual is asked where there are rows; nothing a row"
 
 

@@ -105,7 +105,6 @@ def test_times_are_asked_for_by_length_or_by_the_clock(
         ("until=0001-01-01", "oc-f-until-problem", "“0001-01-01” is not a date and clock time"),
         ("until=7d", "oc-f-until-problem", "Give a date and a clock time."),
         ("since=2026-09-02&until=2026-09-01", "oc-f-until-problem", "The end is not after the beginning."),
-        ("by=ana", "oc-f-by-problem", "a number a person"),
         ("source=aliens", "oc-f-source-problem", "“aliens” starts no runs here."),
         ("schedule=one", "oc-f-schedule-problem", "A schedule is asked for by its number."),
     ],

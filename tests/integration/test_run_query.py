@@ -35,7 +35,7 @@ def make(number: int, chance: random.Random) -> Run:
         queue=chance.choice(["default", "reports"]),
         worker=chance.choice(["a@web", "b@web", ""]),
         schedule_id=chance.choice([1, 2]) if source == Source.SCHEDULE else None,
-        actor_id=chance.choice([7, 8]) if by_hand else None,
+        actor_id=chance.choice(["7", "8"]) if by_hand else None,
         source=source,
         # Few different times for many runs: ties are the rule.
         accepted_at=START + timedelta(milliseconds=500 * chance.randrange(40)),
@@ -98,7 +98,7 @@ SOME: dict[str, tuple[Any, ...]] = {
     "queue": ("reports",),
     "worker": ("a@web",),
     "schedule_id": (1,),
-    "actor_id": (7,),
+    "actor_id": ("7",),
     "source": tuple(Source),
     "since": (START + timedelta(seconds=5),),
     "until": (START + timedelta(seconds=15),),
@@ -240,7 +240,7 @@ PLANS = [
     RunQuery(state=State.LOST),
     RunQuery(task_name="one", queue="reports"),
     RunQuery(worker="a@web", source=Source.CODE),
-    RunQuery(actor_id=7),
+    RunQuery(actor_id="7"),
     RunQuery(source=Source.SCHEDULE, queue="default"),
     RunQuery(since=START, until=START + timedelta(seconds=9), state=State.SUCCEEDED),
 ]

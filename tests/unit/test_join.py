@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 from django.conf import global_settings
+from django.contrib.admin.apps import AdminConfig
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Queue
 
 from admin_ext.join import TEMPLATES, console
+
+
+class OwnAdminConfig(AdminConfig):
+    """As Django's documentation has it."""
+
+    default_site = "shop.sites.Site"
+
 
 PROJECT = Path(__file__).resolve().parents[2]
 URL = "redis://localhost:6379/3"
@@ -51,12 +59,23 @@ def test_every_setting_that_is_read_has_a_value_in_any_project() -> None:
 
 def test_applications_stand_where_they_must() -> None:
     apps = joined()["INSTALLED_APPS"]
-    assert apps.index("unfold") < apps.index("django.contrib.admin")
+    assert apps.index("admin_ext.looks.LooksConfig") < apps.index("django.contrib.admin")
     assert apps[-1] == "admin_ext.apps.AdminExtConfig", "last: it takes the place of what others register"
     assert len(apps) == len(set(apps))
     twice = {**joined(), "CELERY_BROKER_URL": URL}
     console(twice)
     assert twice["INSTALLED_APPS"] == apps
+
+
+@pytest.mark.parametrize("own", ["django.contrib.admin.apps.AdminConfig", f"{__name__}.OwnAdminConfig"])
+def test_an_admin_config_of_the_project_is_the_admin(own: str) -> None:
+    apps = joined(INSTALLED_APPS=["django.contrib.auth", "shop.apps.ShopConfig", own])["INSTALLED_APPS"]
+    assert apps[2:6] == ["admin_ext.looks.LooksConfig", "unfold.contrib.filters", "unfold.contrib.forms", own]
+
+
+def test_unfold_that_is_there_already_is_dressed_as_ours() -> None:
+    apps = joined(INSTALLED_APPS=["unfold.apps.BasicAppConfig", "django.contrib.admin"])["INSTALLED_APPS"]
+    assert apps.count("admin_ext.looks.LooksConfig") == 1 and not any(name.startswith("unfold.apps") for name in apps)
 
 
 def test_its_own_templates_come_first_and_ours_before_those_of_applications() -> None:
@@ -160,6 +179,8 @@ def test_files_get_a_storage_of_their_own_and_the_others_stay() -> None:
         ({"USE_TZ": False}, "USE_TZ is off"),
         ({"INSTALLED_APPS": ["shop"]}, "no django.contrib.admin"),
         ({"INSTALLED_APPS": ["django.contrib.admin", "unfold"]}, "put it before"),
+        ({"INSTALLED_APPS": ["jazzmin", "django.contrib.admin"]}, "has jazzmin, another skin"),
+        ({"INSTALLED_APPS": ["django.contrib.admin", "grappelli.dashboard"]}, "has grappelli, another skin"),
         ({"TEMPLATES": []}, "no DjangoTemplates"),
         ({"DATABASES": {"default": {"ENGINE": "django.db.backends.mysql"}}}, "not on mysql"),
         ({"RETENTION": "runs soon"}, "RETENTION"),

@@ -227,7 +227,7 @@ def test_an_id_used_again_takes_all_that_its_newest_use_was_published_with() -> 
     at_first: dict[str, Any] = dict(zip(names, ("mother", "mother", "g1", "1@a", "q1"), strict=True))
     again: dict[str, Any] = dict(zip(names, ("aunt", "grandmother", "", "2@b", "q2"), strict=True))
     told = [
-        published(1.0, "x", actor_id=7, actor_label="Ana", eta=5.0, expires=9.0, priority=9, **at_first),
+        published(1.0, "x", actor_id="7", actor_label="Ana", eta=5.0, expires=9.0, priority=9, **at_first),
         ended("SUCCESS", None, at=2.0, task="x", published=1.0, **{**at_first, "origin": ""}),
         published(50.0, "y", arguments="[[2], {}]", **again),
         ended("SUCCESS", None, at=51.0, task="y", published=50.0, **{**again, "origin": ""}),

@@ -7,17 +7,22 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.contrib.auth.models import Group
 from django.core.checks import run_checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 
 import jobs
 from jobs.catalog.registry import declared_jobs
+from jobs.ledger.database import unapplied
+from jobs.ledger.people import has_administrator
+from jobs.ledger.shipped import not_offered
+from jobs.management.roles import load_roles
 from jobs.schedules.drafts import shared_crontab
+from jobs.settings import shipped_jobs
 
 FOLDER = Path(jobs.__file__).parent / "fixtures"
 
@@ -38,19 +43,27 @@ class Command(BaseCommand):
         try:
             _make_folder()
             connection.ensure_connection()
+            _refuse_unmigrated_users()
             call_command("migrate", verbosity=0, interactive=False)
+            if left := unapplied():
+                raise CommandError(f"Not applied: {', '.join(left)}. See manage.py migrate.")
             # Once: what people changed since stays as they want it.
-            _load_roles()
+            there = load_roles()
             _load_schedules()
             # WhiteNoise warns of a missing folder at each start, although the files come from the packages.
             if settings.STATIC_ROOT:
                 Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
-            has_admin = get_user_model()._default_manager.filter(is_superuser=True, is_active=True).exists()
+            has_admin = has_administrator()
         except DatabaseError as error:
             raise CommandError(_sentence(error)) from None
         if not json:
-            then = "" if has_admin else " Nobody may sign in yet: manage.py reset_admin makes an administrator."
-            self.stdout.write(f"The database is ready.{then}")
+            told = ["The database is ready."]
+            if there:
+                told.append(f"These groups were there before and stay as they are: {', '.join(there)}.")
+            told += not_offered(shipped_jobs(getattr(settings, "SHIPPED_JOBS", True)))
+            if not has_admin:
+                told.append("Nobody may sign in yet: manage.py reset_admin makes an administrator.")
+            self.stdout.write("\n".join(told))
             return
         report = {
             "home": reverse("admin:index"),
@@ -71,12 +84,15 @@ def _make_folder() -> None:
             Path(name).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def _load_roles() -> None:
-    """Into a database that has none of them; groups that are no roles of ours are somebody else's."""
-    path = FOLDER / "roles.json"
-    roles = [row["fields"]["name"] for row in loads(path.read_text())]
-    if not Group.objects.filter(name__in=roles).exists():
-        call_command("loaddata", str(path), verbosity=0)
+def _refuse_unmigrated_users() -> None:
+    """Raise CommandError where the table of users was never made; the console's own refer to it."""
+    options = get_user_model()._meta
+    unmigrated = options.app_label in MigrationLoader(connection).unmigrated_apps
+    if unmigrated and options.db_table not in connection.introspection.table_names():
+        raise CommandError(
+            f"The application {options.app_label} of the user model has no migrations, and its table is missing: "
+            f"manage.py makemigrations {options.app_label}."
+        )
 
 
 def _load_schedules() -> None:
