@@ -89,8 +89,8 @@ guarantee: .venv/.dev ## The state machine of the guarantee, deeper (GUARANTEE_E
 	@GUARANTEE_EXAMPLES=$(or $(GUARANTEE_EXAMPLES),1000) $(PYTEST) -q tests/integration/guarantee
 
 .PHONY: hostile
-hostile: .venv/.dev ## Every table full of hostile data, every address opened; all values, on SQLite and PostgreSQL
-	@HOSTILE=large $(PYTEST) -q -n 2 tests/integration/test_hostile_data.py
+hostile: .venv/.dev ## Every table and every key of Redis full of hostile data, every address opened; all values
+	@HOSTILE=large $(PYTEST) -q -n 2 tests/integration/test_hostile_data.py tests/integration/test_untrusted_redis.py
 	@HOSTILE=large .ci/with-postgres $(PYTEST) -q -n 2 tests/integration/test_hostile_data.py
 
 .PHONY: races

@@ -31,7 +31,9 @@ NEEDED = re.compile(r"^(pytest-(?:rerunfailures|timeout|order)|PyYAML|cryptograp
 #: Modules about other brokers and backends than Redis: they want servers and libraries that have no part in this.
 ELSEWHERE = ("test_backend.py", "test_cache_backend.py", "test_database_backend.py")  # Azure, Memcached, SQLAlchemy
 #: Tests that fail with our backend by its nature: each with the reason. They are counted and listed.
-EXPLAINED: dict[str, str] = {}
+_SUBSCRIPTION = "looks for the subscription that Celery makes at each publish; ours subscribes when somebody waits"
+_REDIS = "t.integration.test_tasks.test_task_redis_result_backend.test_asyncresult"
+EXPLAINED = {f"{_REDIS}_{name}_cancels_subscription": _SUBSCRIPTION for name in ("forget", "get")}
 Outcomes = dict[str, str]
 
 

@@ -33,11 +33,11 @@ from .hostile.rows import fill
 from .hostile.values import BROKEN, JSONS, MARKUP, NUL, REAL_FILE, TEXTS
 
 LARGE = os.environ.get("HOSTILE") == "large"
-ROWS = 400 if LARGE else 26
+ROWS = 400 if LARGE else 20
 #: So many links of a kind are followed, and so many kinds of a route.
 LINKS = (20, 200) if LARGE else (1, 12)
 #: The second person looks at one of so many rows, and acts are asked for on one of so many.
-OF_ROWS, OF_ACTS = (1, 1) if LARGE else (3, 3)
+OF_ROWS, OF_ACTS = (1, 1) if LARGE else (4, 4)
 #: What addresses are asked with.
 ASKED = [text[:4000] for text in (*TEXTS, NUL)] if LARGE else [NUL, MARKUP]
 
