@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from celery import current_app
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
@@ -15,7 +14,6 @@ from admin_ext.parts.chips import UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
 from admin_ext.parts.remembered import Remembered, last_read
-from admin_ext.parts.words import duration, file_size, plural
 from admin_ext.queues.lines import queue_href
 from jobs.fleet.breaker import ask
 from jobs.fleet.conditions import Condition, Judged
@@ -25,17 +23,14 @@ from jobs.ledger.durations import usual
 from jobs.ledger.readable import Withheld, readable
 from jobs.models import Run
 
+from .facts import SHOWN, condition_words, facts, heading, heard, memory_words, others_words, working_words
 from .lines import (
     PAGE,
     Execution,
     WorkerLine,
     chip_of,
     executions,
-    heard_words,
-    left_by,
-    memory_of,
     process_words,
-    said,
     worker_href,
     worker_line,
 )
@@ -48,8 +43,6 @@ LONGEST_NAME = 500
 RANGES = {"1h": "1 h", "24h": "24 h"}
 #: The charts of the workers that were looked at last, about 12 KB each.
 _days: Remembered[MemoryChart] = Remembered(50)
-#: So many of its executions are listed: its beacon names no more.
-SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,18 +152,18 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         read=read_words(at, live),
         line=worker_line(one, known, live=live),
         chip=chip_of(one)[1] if live else UNKNOWN,
-        heard=_heard(one, live),
-        said=_condition(one) if live else "",
+        heard=heard(one, live),
+        said=condition_words(one) if live else "",
         tone={Condition.GONE: "bad", Condition.WEDGED: "bad", Condition.SILENT: "warn"}.get(one.condition, "idle"),
-        heading=_heading(one, now_known),
+        heading=heading(one, now_known),
         rest=f"{max(beacon.concurrency - beacon.at_once, 0):,} free, {beacon.reserved:,} reserved" if now_known else "",
         busy=busy_words(read_busy(beacon.trend), "" if now_known else " before it was last heard"),
         free=range(free),
         working=tuple(Working(execution, runs.get(execution.task_id)) for execution in running[:SHOWN]),
-        working_words=_working_words(len(running)),
+        working_words=working_words(len(running)),
         last_words=not now_known,
         memory=memory,
-        memory_words=_memory_words(one),
+        memory_words=memory_words(one),
         memory_read=memory_read,
         ranges=tuple(
             Pill(words, link(name=name, range=each, **which), each == asked) for each, words in RANGES.items()
@@ -179,29 +172,15 @@ def worker_page(request: HttpRequest) -> WorkerPage:
         queues=tuple(
             (queue, queue_href(queue), ask_href(name, "stop", queue) if stops else "") for queue in beacon.queues
         ),
-        facts=_facts(one),
+        facts=facts(one),
         verbs=verbs,
         needs=needs,
         add_queue=ask_href(name, "start") if stops else "",
         live_url=reverse("admin:jobs_worker_live") + link(name=name, range=asked, **which),
         shared=one.shared,
         others=tuple((process_words(other), worker_href(name, other.boot)) for other in one.others),
-        others_words=_others_words(one),
+        others_words=others_words(one),
     )
-
-
-def _others_words(one: Judged) -> str:
-    """What it means that others bear its name, up to their names."""
-    if not one.others:
-        return ""
-    here = f"This is {process_words(one.beacon)}."
-    if one.shared:
-        return (
-            f"{here} Remote commands to this name reach every process that bears it. "
-            f"Start each with a name of its own: celery -A {current_app.main} worker -n <name>@%h. "
-            "The name is shared with"
-        )
-    return f"{here} The name was also borne by"
 
 
 def _memory_chart(one: Judged, asked: str, at: float | None, *, live: bool) -> tuple[MemoryChart | None, str]:
@@ -229,97 +208,6 @@ def _runs(ids: list[str], withheld: Withheld) -> dict[str, Run]:
     known = [task_id for task_id in ids if "\x00" not in task_id]  # PostgreSQL refuses to look for such a one
     found = Run.objects.filter(task_id__in=known).defer("arguments") if known else ()
     return {run.task_id: readable(run, withheld) for run in found}
-
-
-def _heard(one: Judged, live: bool) -> str:
-    if not live:
-        return "not known now"
-    parts = [f"heard {heard_words(one)}"]
-    if one.beacon.up is not None:
-        parts.append(f"{'up' if one.alive else 'was up'} {duration(one.beacon.up)}")
-    if one.beacon.release not in ("", "unknown"):
-        parts.append(f"release {one.beacon.release}")
-    return " · ".join(parts)
-
-
-def _condition(one: Judged) -> str:
-    """What its condition means, and what to do."""
-    if one.condition is Condition.GONE:
-        return f"{said(one)}. {left_by(one)}"
-    if one.condition is Condition.WEDGED:
-        return f"{said(one)}. If this lasts, stop it from outside and start it again."
-    if one.condition is Condition.SILENT:
-        return "A beat is missing. It may be late, or the worker is gone: that is certain 8 s after its last beat."
-    if one.condition is Condition.DEAF:
-        return "It runs in its main process, so it answers no command until that has ended. It still tells of itself."
-    return f"{said(one)}." if said(one) else ""
-
-
-def _heading(one: Judged, now_known: bool) -> str:
-    beacon = one.beacon
-    if not now_known:
-        return f"Slots unknown, it had {beacon.concurrency:,}"
-    return f"{beacon.at_once:,} of {plural(beacon.concurrency, 'slot')} in use"
-
-
-def _working_words(count: int) -> str:
-    if not count:
-        return "none"
-    shown = f"the longest {SHOWN} of {count:,}" if count > SHOWN else f"{count:,}"
-    return f"{shown}, longest first"
-
-
-def _memory_words(one: Judged) -> str:
-    beacon = one.beacon
-    if beacon.memory is None:
-        return "unknown: its system does not tell"
-    total = memory_of(beacon)
-    if not beacon.children:
-        return f"{total}, one process"
-    count = plural(len(beacon.children), "process", "processes")
-    return f"{total} with {count} of its pool; what they share is counted in each"
-
-
-def _facts(one: Judged) -> tuple[tuple[str, str], ...]:
-    beacon = one.beacon
-    units = {"prefork": "process", "thread": "thread", "threads": "thread", "solo": "slot"}
-    unit = units.get(beacon.pool, "slot")
-    slots = plural(beacon.concurrency, unit, "processes" if unit == "process" else "")
-    prefetch = "prefetch unknown" if beacon.prefetch is None else f"prefetch {beacon.prefetch:,}"
-    if beacon.prefetch == 0:
-        prefetch = "prefetch without a bound"
-    return (
-        ("Host", f"{beacon.host or 'unknown'}, process {beacon.pid}"),
-        ("Pool", beacon.pool),
-        ("Concurrency", f"{slots}, {prefetch}"),
-        ("Reserved", f"{plural(beacon.reserved, 'message')}, received and not begun"),
-        ("Held", "unknown" if beacon.holds is None else f"{plural(beacon.holds, 'message')} until their time"),
-        ("Runs begun", "unknown" if beacon.processed is None else f"{beacon.processed:,} since its start"),
-        ("Last movement", "unknown" if beacon.moved is None else f"{duration(beacon.moved + one.age)} ago"),
-        ("Main process", "unknown" if beacon.memory is None else file_size(beacon.memory)),
-        ("Load", _load(beacon.load, beacon.cpus)),
-        ("Clock", _clock(beacon.clock)),
-        ("Main loop", _loop(beacon.quiet)),
-        ("Release", beacon.release if beacon.release not in ("", "unknown") else "not known"),
-    )
-
-
-def _load(load: float | None, cpus: int | None) -> str:
-    if load is None:
-        return "unknown"
-    return f"{load:.1f} in the last minute" + (f", on {plural(cpus, 'core')}" if cpus else "")
-
-
-def _clock(ahead: float | None) -> str:
-    if ahead is None:
-        return "unknown"
-    return f"{abs(ahead) * 1000:,.0f} ms {'ahead of' if ahead >= 0 else 'behind'} Redis'"
-
-
-def _loop(quiet: float | None) -> str:
-    if quiet is None:
-        return "this pool has none"
-    return "turns" if quiet < 3 else f"has not turned for {duration(quiet)}"
 
 
 class WorkerPageView(ConsoleView):

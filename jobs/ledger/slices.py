@@ -10,6 +10,9 @@ from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 
 #: How many rows one page looks at when no index knows all that it asks for.
 WINDOW = 10_000
+#: No row has this number or a larger one. Without a bound SQLite, by its statistics of the moment, may read a whole
+#: narrow index and sort it rather than walk along the rows.
+_BEYOND = 2**63 - 1
 
 M = TypeVar("M", bound=Model)
 
@@ -58,8 +61,7 @@ def read_slice(pool: Pool[M], rest: Q, *, before: int | None = None, after: int 
     if after is not None:
         return _towards_newer(pool, rest, after, limit)
     found = pool.rows.order_by(*pool.newest_first())
-    if before is not None:
-        found = found.filter(pk__lt=before)
+    found = found.filter(pk__lt=_BEYOND if before is None else before)
     end = _end_of_window(found) if rest else None
     if end is not None:
         found = found.filter(pk__gte=end)

@@ -123,7 +123,7 @@ def test_a_job_of_its_own_permission_asks_for_it(roles: None) -> None:
     assert client.post(f"{url(mine, 'change')}?job={job.name}", sent).status_code == 403
     sent = {**form(**{"oc.name": "Sign out"}), "oc.seen": made.date_changed.isoformat()}
     assert client.post(f"{url(made, 'change')}?job={ADD.name}", sent).status_code == 403
-    assert "Needs the permission “Can change user”; ask an administrator" in text_of(client.get(LIST))
+    assert "Needs the role User support" in text_of(client.get(LIST))
     assert not Run.objects.exists() and PeriodicTask.objects.filter(enabled=True).count() == 1
 
 
