@@ -55,7 +55,13 @@ integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
 
 .PHONY: e2e
 e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (two stacks at once)
-	@.ci/timed e2e $(PYTEST) -q -n 2 --dist loadfile --durations=12 tests/e2e
+	@.ci/timed e2e $(PYTEST) -q -n 2 --dist loadfile --durations=12 tests/e2e $(LONG:%=--ignore %)
+
+# They wait for minutes of a worker's life, or start a second console or program.
+LONG := tests/e2e/test_one_name.py tests/e2e/test_two_databases.py tests/e2e/test_outside_django.py
+.PHONY: e2e-long
+e2e-long: .venv/.dev ## The longest tests with real processes: workers of one name, two databases on one Redis, no Django
+	@$(PYTEST) -q $(LONG)
 
 .PHONY: test-postgres
 test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own

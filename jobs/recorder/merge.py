@@ -216,6 +216,9 @@ def _fill_in(run: Run, fact: Fact) -> None:
     if fact.started_at is not None and run.started_at is None:
         run.started_at = moment(fact.started_at)
     if run.guaranteed:
+        if run.published_at is None and fact.published is not None:
+            # A worker may have been faster than the dispatcher's note.
+            run.published_at = moment(fact.published)
         return
     if fact.schedule_name:
         run.schedule_name, run.source = fact.schedule_name, Source.SCHEDULE

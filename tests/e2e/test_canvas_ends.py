@@ -121,10 +121,8 @@ def test_a_chord_within_a_broken_chain_makes_no_run_of_its_group() -> None:
     result = chain(steps, tasks.succeed.s("end")).apply_async()
     run = never_started(result.id, "succeed", [RESULT_TO_COME, "end"], note=CHAIN_BROKEN)
     family = Run.objects.filter(root_id=parent_of(run).task_id)
-    assert sorted(family.values_list("task_name", flat=True)) == [
-        "tests.tasks_observed.add_up",
-        "tests.tasks_observed.succeed",
-    ]
+    names = ["tests.tasks_observed.add_up", "tests.tasks_observed.succeed"]
+    wait_for(lambda: sorted(family.values_list("task_name", flat=True)) == names, "the whole family to be recorded")
     of_chord = TaskResult.objects.get(task_name="celery.chord", status="FAILURE")
     assert not Run.objects.filter(task_id=of_chord.task_id).exists()
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from html import unescape
 
 import pytest
+from redis import Redis
 
 from jobs.fleet.beacon import beacon_key, machine_mark
 from jobs.fleet.broker import BEACONS_KEY
-from jobs.fleet.hazards import HAZARDS_KEY, told
+from jobs.fleet.hazards import HAZARDS_KEY, Hazard, told
 from jobs.recorder.inspection import Inspection
 from tests.e2e.client import Person
 from tests.e2e.conftest import PASSWORD
@@ -35,20 +36,25 @@ def unsafe(stack: Stack) -> Iterator[Stack]:
     client.zrem(BEACONS_KEY, "ahead@tests")
 
 
+def unsafe_here(client: Redis) -> list[Hazard]:
+    """But for the schedules of another beat: tests before this one have published as one."""
+    return [hazard for hazard in Inspection(client).look() if hazard.id != "jobs.W026"]
+
+
 def test_a_worker_tells_its_clock_and_its_machine(stack: Stack) -> None:
     client = stack.client()
     beacon = wait_for(stack.told, "the beacon")
     assert abs(beacon["clock"]) < 1 and beacon["machine"] == machine_mark()
-    assert Inspection(client).look() == [], "the stack of the tests is safe"
+    assert unsafe_here(client) == [], "the stack of the tests is safe"
 
 
 def test_what_is_unsafe_is_found_and_shown(unsafe: Stack) -> None:
     client = unsafe.client()
-    found = Inspection(client).look()
+    found = unsafe_here(client)
     assert ids(found) == {"jobs.W020", "jobs.W021", "jobs.W022"}
     assert "allkeys-lru" in found[0].fact and "ahead@tests 7,200 s ahead" in found[2].fact
     # The running recorder finds it by itself.
-    wait_for(lambda: len(told(client.get(HAZARDS_KEY))) == 3, "the recorder to look", 30)  # type: ignore[arg-type]
+    wait_for(lambda: ids(told(client.get(HAZARDS_KEY))) >= ids(found), "the recorder to look", 30)  # type: ignore[arg-type]
     unsafe.up(unsafe.web)
     text = unescape(Person(unsafe.url).sign_in("ana", PASSWORD).get("/admin/?all=1").text)
     for hazard in found:

@@ -31,7 +31,7 @@ OF_A_PROJECT: dict[str, Any] = {
 }
 FORGED: dict[str, Any] = {
     "opsconsole_attempt": "first",
-    "opsconsole_actor_id": "usr_123",
+    "opsconsole_actor_id": ["usr_123"],
     "opsconsole_actor_label": {"a": 1},
     "opsconsole_source": ["crm"],
     "opsconsole_execution": {"claimed": False, "replaced": True},

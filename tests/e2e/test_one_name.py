@@ -56,7 +56,7 @@ def test_one_of_two_is_killed_and_only_its_runs_are_lost(
     assert {run.task_id: len(under_test.book(run.task_id)) for run in runs} == {run.task_id: 1 for run in runs}
     running.up(running.web)
     page = Person(running.url).sign_in("ana", PASSWORD)
-    assert "names:shared" in page.get("/admin/").text
+    wait_for(lambda: "names:shared" in page.get("/admin/").text, "the shared name to be told")
 
     killed = at_work[0]
     next(one for one in twins if one.process is not None and one.process.pid == killed.pid).kill()

@@ -101,7 +101,7 @@ def names_of_the_recorder(client: Redis) -> None:
     """The recorder measures, by the same options, and takes no queue of Celery's own for an unexpected one."""
 
     def measured() -> dict[str, Any] | None:
-        latest = json.loads(client.get(LATEST_KEY) or "{}")
+        latest = json.loads(client.get(OPTIONS["global_keyprefix"] + LATEST_KEY) or "{}")
         return latest if latest.get("window") else None
 
     latest = wait_for(measured, "the recorder to have measured twice", 30)
