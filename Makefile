@@ -54,8 +54,8 @@ integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
 	@.ci/timed integration $(PYTEST) -q -n 2 tests/integration
 
 .PHONY: e2e
-e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (two stacks at once)
-	@.ci/timed e2e $(PYTEST) -q -n 2 --dist loadfile --durations=12 tests/e2e $(LONG:%=--ignore %)
+e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (three stacks at once)
+	@.ci/timed e2e $(PYTEST) -q -n 3 --dist loadfile --durations=12 tests/e2e $(LONG:%=--ignore %)
 
 # They wait for minutes of a worker's life, or start a second console or program.
 LONG := tests/e2e/test_one_name.py tests/e2e/test_two_databases.py tests/e2e/test_outside_django.py
@@ -63,12 +63,13 @@ LONG := tests/e2e/test_one_name.py tests/e2e/test_two_databases.py tests/e2e/tes
 e2e-long: .venv/.dev ## The longest tests with real processes: workers of one name, two databases on one Redis, no Django
 	@$(PYTEST) -q $(LONG)
 
+ELSEWHERE := untrusted_redis redis_refuses hostile_data readable form_files form_fields form_fill form_guard library_web_check
 .PHONY: test-postgres
 test-postgres: .venv/.dev ## The integration tests again, on a PostgreSQL of their own
 	@# Query plans are asserted there: they must not depend on when autovacuum comes by.
-	@# What Redis holds or refuses is no database's matter.
+	@# What Redis holds, and what pages hide or ask for, is no database's matter; `make hostile` runs there by itself.
 	@POSTGRES_OPTIONS="-c autovacuum=off" .ci/timed postgres .ci/with-postgres $(PYTEST) -q tests/integration \
-		--ignore tests/integration/test_untrusted_redis.py --ignore tests/integration/test_redis_refuses.py
+		$(ELSEWHERE:%=--ignore tests/integration/test_%.py)
 
 .PHONY: chaos
 chaos: .venv/.dev ## Thousands of runs under thirty faults, three books compared (CHAOS_ON=postgresql, CHAOS_SEED=42; ten minutes)

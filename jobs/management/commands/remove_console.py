@@ -10,6 +10,7 @@ from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.color import no_style
 from django.db import connection
 from django_celery_beat.models import PeriodicTask
 
@@ -62,6 +63,9 @@ class Command(BaseCommand):
             raise CommandError("Nothing was removed.")
         schedules.delete()
         Group.objects.filter(pk__in=[role.pk for role in removable]).delete()
+        if connection.vendor == "postgresql" and tables:
+            # Empty first: taken back one by one, the migrations would ask rows for values that earlier tables held.
+            connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), [*tables]))
         call_command("migrate", APP, "zero", verbosity=0, interactive=False)
         permissions.delete()
         ContentType.objects.filter(app_label=APP).delete()
