@@ -10,9 +10,15 @@ import pytest
 from django.conf import settings
 from django.db import connections
 from django.test.utils import setup_databases, teardown_databases
+from hypothesis import HealthCheck
+from hypothesis import settings as examples
 from pytest_django.plugin import DjangoDbBlocker
 
 from tests.environment import ROOT
+
+# How fast a machine is, is no test's matter: in a new checkout the first text that is generated takes seconds.
+examples.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+examples.load_profile("suite")
 
 
 def pytest_unconfigure() -> None:

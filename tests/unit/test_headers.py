@@ -28,9 +28,11 @@ REACHED = (
 @given(st.dictionaries(st.sampled_from(["retries", "actor_id", "run_attempt", *OWN_HEADERS]), ANYTHING))
 def test_no_header_is_taken_for_what_it_cannot_be(headers: dict[str, Any]) -> None:
     ours = own_headers(headers)
-    for value, kinds in ((ours.execution, int), (ours.published, float), (ours.actor_id, int), (ours.source, str)):
+    for value, kinds in ((ours.execution, int), (ours.published, float), (ours.actor_id, str), (ours.source, str)):
         assert value is None or type(value) is kinds
     assert len(ours.actor_label) <= 255
+    key = ours.actor_id
+    assert key is None or (0 < len(key) <= 255 and "\x00" not in key and key.encode())
 
 
 def test_the_headers_of_a_project_say_nothing() -> None:
