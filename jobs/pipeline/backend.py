@@ -28,6 +28,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils import json as kombu_json
 from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
+from redis.exceptions import WatchError
 
 from jobs.catalog.secrecy import (
     HIDDEN,
@@ -66,6 +67,11 @@ _DONE = celery_states.SUCCESS
 _UNWRITABLE = (EncodeError, TypeError, ValueError, RecursionError)
 #: What is kept in Redis for `AsyncResult`: the key, its value, and for how many seconds; 0 or None for ever.
 _Stored = tuple[Any, Any, int | None]
+_WHATEVER = object()
+
+
+class Overtaken(Exception):
+    """Another execution has stored its end since the look at what was stored."""
 
 
 class RecordingBackend(PatientBackend):
@@ -164,7 +170,8 @@ class RecordingBackend(PatientBackend):
         if request is not None and recorded_id(getattr(request, "id", task_id)) != recorded_id(task_id):
             request = None  # it is of whoever sets another task's state
         key = self._key_of(task_id)
-        status, known = self._stored_end(key)
+        before = self._stored_payload(key)
+        status, known = self._stored_end(before)
         expires = self.failure_expires if state == celery_states.FAILURE else self.expires
         stored = None if key is None else (key, value, expires)
         if self._is_set_by_hand(task_id, state):
@@ -184,13 +191,21 @@ class RecordingBackend(PatientBackend):
         if (exception := getattr(self._failing, "exception", None)) is not None:
             name_error(fact, exception, self.description)
         n = execution_number(request)
-        if (status == _DONE and n in (None, known)) or (n is not None and n < known):
-            # Celery lets no later word replace a success; and a worker that publishes a retry before it tells of it may
-            # be overtaken by the next execution. Of an id that is used again history tells all the same.
-            if request is not None and not never:
-                self._append_only(fact, take(task_id))
+        live = take(task_id)
+        # Celery lets no later word replace a success; and a worker that publishes a retry before it tells of it may be
+        # overtaken by the next execution, between our look at what is stored and our word too.
+        while not ((status == _DONE and n in (None, known)) or (n is not None and n < known)):
+            try:
+                self.ensure(self._write, (fact, live, stored, _WHATEVER if state == _DONE else before))
+            except Overtaken:
+                before = self._stored_payload(key)
+                status, known = self._stored_end(before)
+            else:
+                break
         else:
-            self.ensure(self._write, (fact, take(task_id), stored))
+            # Of an id that is used again history tells all the same.
+            if request is not None and not never:
+                self._append_only(fact, live)
         _note_success(state, request)
         return result
 
@@ -226,10 +241,13 @@ class RecordingBackend(PatientBackend):
             logger.warning("The result of a task with the id %.100r is kept in no key.", task_id)
             return None
 
-    def _stored_end(self, key: Any) -> tuple[str, int]:
-        """The status that Redis has, whatever stands beside it (the meta of a RETRY set by hand is no exception), and
-        of which execution of a console run it is; 0 where it does not say."""
-        payload = None if key is None else self.ensure(self.get, (key,))
+    def _stored_payload(self, key: Any) -> Any:
+        """What Redis keeps for `AsyncResult` as it stands there; None where it keeps nothing."""
+        return None if key is None else self.ensure(self.get, (key,))
+
+    def _stored_end(self, payload: Any) -> tuple[str, int]:
+        """The status of what Redis keeps, whatever stands beside it (the meta of a RETRY set by hand is no exception),
+        and of which execution of a console run it is; 0 where it does not say."""
         try:
             meta = self.decode(payload) if payload else {"status": celery_states.PENDING}
             return str(meta["status"]), int(meta.get(EXECUTION) or 0)
@@ -319,10 +337,25 @@ class RecordingBackend(PatientBackend):
             meta["args"], meta["kwargs"] = _hidden(name, request)
         return meta
 
-    def _write(self, fact: Fact | None, live: LiveRun | None, stored: _Stored | None = None) -> None:
+    def _write(
+        self, fact: Fact | None, live: LiveRun | None, stored: _Stored | None = None, before: Any = _WHATEVER
+    ) -> None:
+        """One journey to Redis, all of it or nothing.
+
+        Args:
+            before: what the key of `stored` must hold still.
+
+        Raises:
+            Overtaken: it holds something else by now.
+        """
         with self.client.pipeline(transaction=True) as pipe:
             if stored is not None:
                 key, value, expires = stored
+                if before is not _WHATEVER:
+                    pipe.watch(key)
+                    if pipe.get(key) != before:
+                        raise Overtaken
+                    pipe.multi()
                 pipe.set(key, value, ex=expires or None)
                 pipe.publish(key, value)
             news = _queue(pipe, fact, live)
@@ -330,9 +363,11 @@ class RecordingBackend(PatientBackend):
                 return
             try:
                 pipe.execute()
-            except RedisError:
+            except RedisError as error:
                 if live is not None and news is not None:
                     live.put_back(news)
+                if isinstance(error, WatchError):
+                    raise Overtaken from None
                 raise
 
     def append_fact(self, fact: Fact) -> None:

@@ -14,6 +14,7 @@ from billiard.einfo import ExceptionInfo, ExceptionWithTraceback  # type: ignore
 from celery.app.task import Context
 from celery.states import REJECTED
 from celery.worker.request import Request
+from kombu.utils.encoding import safe_repr
 from kombu.utils.imports import symbol_by_name
 
 from .backend import RecordingBackend, describe
@@ -30,6 +31,14 @@ REFUSED = "never started: a worker refused its message, which is gone"
 
 class ConsoleRequest(Request):
     """Stands before the request class of every task."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        name: Any = self.name
+        if not isinstance(name, str):
+            # The header `shadow`. Celery counts executions by this name: one that cannot be counted by (a list, say)
+            # keeps its slot for ever, and a worker whose slots are all kept does nothing more.
+            self.name = safe_repr(name)
 
     @cached_property
     def _context(self) -> Context:

@@ -73,6 +73,9 @@ class Side:
             self.kill()
         self.messages.delete(QUEUE, "unacked", "unacked_index", "unacked_mutex")
         self.start()
+        # That the killed one has ended is written before the next one starts, and is not said of that.
+        left: Any = self.journals.lpop(self.name, 1000)
+        self.executed.extend(said.decode() for said in left or ())
 
     def _good(self, task: str, flag: str = "") -> bool:
         """Whether a whole message is executed."""

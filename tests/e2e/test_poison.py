@@ -100,6 +100,8 @@ POISON: dict[str, tuple[Callable[[], str | bytes], bool]] = {
     "chord of nonsense": (lambda: text(whole(body=[[], {}, {"callbacks": 5, "chord": 3, "chain": 1}])), False),
     "group a dict": (lambda: text(whole(group={"a": 1})), False),
     "parents that are no text": (lambda: text(whole(root_id=[1], parent_id={})), False),
+    "shadow a list": (lambda: text(whole(shadow=["a", "b"])), False),
+    "shadow a table": (lambda: text(whole(shadow={"a": 1})), False),
     "source a list": (lambda: text(whole(opsconsole_source=[])), False),
     "retries beyond every number": (lambda: text(whole(retries=10**30)), False),
     "published at no time": (lambda: text(whole(opsconsole_first_published_at=1e300)), False),

@@ -15,6 +15,7 @@ from celery.app.task import Context
 from celery.exceptions import WorkerLostError
 from django.utils import timezone
 from redis import Redis
+from redis.client import Pipeline
 
 from jobs.fleet.beacon import beacon_key, last_key
 from jobs.fleet.broker import BEACONS_KEY, FACTS_KEY, steady_client
@@ -126,6 +127,26 @@ def test_a_late_word_leaves_the_result_of_a_later_execution(dispatcher: Dispatch
     else:
         current_app.backend.mark_as_failure("overtaken", error, request=request(1 if late == "failure" else 2))
     assert current_app.AsyncResult("overtaken").get(timeout=5) == 42
+    assert server.xlen(FACTS_KEY) == 2, "the history is told of both"
+
+
+def test_a_retry_that_is_told_while_the_next_execution_ends_leaves_its_result(
+    dispatcher: Dispatcher, server: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ends look at what is stored, and find nothing, before either writes."""
+    run_of("at once")
+    values = {"id": "at once", "task": under_test.add.name, "hostname": "w@1", ATTEMPT_HEADER: 1}
+    execute, calls = Pipeline.execute, []
+
+    def overtaken(pipe: Any, *args: Any, **options: Any) -> Any:
+        calls.append(pipe)
+        if len(calls) == 1:
+            current_app.backend.mark_as_done("at once", 42, request=Context({**values, "retries": 2}))
+        return execute(pipe, *args, **options)
+
+    monkeypatch.setattr(Pipeline, "execute", overtaken)
+    current_app.backend.mark_as_retry("at once", ValueError("not yet"), request=Context({**values, "retries": 1}))
+    assert current_app.AsyncResult("at once").get(timeout=5) == 42
     assert server.xlen(FACTS_KEY) == 2, "the history is told of both"
 
 

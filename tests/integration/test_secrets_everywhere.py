@@ -170,7 +170,7 @@ def test_the_command_hides_what_is_there_already(runs: list[Run], capsys: pytest
 class Kept(RecordingBackend):
     """Tells what it would send to Redis."""
 
-    def _write(self, fact: Fact | None, live: Any, stored: Any = None) -> None:
+    def _write(self, fact: Fact | None, live: Any, stored: Any = None, before: Any = None) -> None:
         self.sent = [*getattr(self, "sent", []), stored, fact and fact.entry()["f"]]
 
 
