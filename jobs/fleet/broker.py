@@ -36,15 +36,18 @@ RedisUnknown = redis.AuthenticationError
 RedisRefused = redis.ResponseError
 
 
-def address() -> str:
-    """Where Redis is: the broker of Celery's settings, whichever of its ways (`-b`, the environment) has named it."""
-    return str(current_app.conf.broker_url or "")
+def address(app: Any = None) -> str:
+    """Where Redis is: the broker of an application's settings (the current one's where none is given), whichever of
+    Celery's ways (`-b`, the environment) has named it."""
+    return str((app or current_app).conf.broker_url or "")
 
 
-@cache
-def has_redis() -> bool:
-    """False where the broker is `memory://`, as in the tests of a project: then nothing is recorded or asked."""
-    return not address().startswith(MEMORY)
+def has_redis(app: Any = None) -> bool:
+    """False where the broker is `memory://`, as in the tests of a project: then nothing is recorded or asked.
+
+    Asked anew each time: one process may have several applications, one after the other.
+    """
+    return not address(app).startswith(MEMORY)
 
 
 def address_setting() -> str:
@@ -125,23 +128,24 @@ def _tls() -> dict[str, Any]:
     return dict(said) if isinstance(said, Mapping) else {}
 
 
-@cache
 def page_client() -> redis.Redis:
     """The client of the web process: a page would rather say "unknown" than wait."""
-    return connect(address(), timeout=0.3)
+    return _client(address(), 0.3, 0)
+
+
+def steady_client() -> redis.Redis:
+    """The client of recorder and beacon threads: waits up to 5 s and tries a lost connection once more."""
+    return _client(address(), 5, 1)
 
 
 @cache
-def steady_client() -> redis.Redis:
-    """The client of recorder and beacon threads: waits up to 5 s and tries a lost connection once more."""
-    return connect(address(), timeout=5, retries=1)
+def _client(url: str, timeout: float, retries: int) -> redis.Redis:
+    return connect(url, timeout=timeout, retries=retries)
 
 
 def forget_clients() -> None:
     """Drop the cached clients; a child process must not share its parent's sockets."""
-    has_redis.cache_clear()
-    page_client.cache_clear()
-    steady_client.cache_clear()
+    _client.cache_clear()
 
 
 def undecoded(pipe: Any, *command: Any) -> Any:

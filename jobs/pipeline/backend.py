@@ -82,7 +82,7 @@ class RecordingBackend(PatientBackend):
     """
 
     def __new__(cls, app: Any = None, **options: Any) -> Any:
-        return super().__new__(cls) if has_redis() else _own_backend(app)
+        return super().__new__(cls) if has_redis(app) else _own_backend(app, options.get("url"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -319,7 +319,7 @@ class RecordingBackend(PatientBackend):
 
     @cached_property
     def _own(self) -> Any:
-        return _own_backend(self.app)
+        return _own_backend(self.app, self.url)
 
     @cached_property
     def _stored(self) -> Any:
@@ -384,10 +384,10 @@ class RecordingBackend(PatientBackend):
         self.ensure(self._write, (fact, live))
 
 
-def _own_backend(app: Any) -> Any:
-    """The result backend that the project has without the console."""
+def _own_backend(app: Any, url: str | None) -> Any:
+    """The result backend that the project has without the console; where nobody knows, the one of our own URL."""
     joined = getattr(settings, "CONSOLE_JOINED", None)
-    found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined else None, app.loader)
+    found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined else url, app.loader)
     kind, url = found
     return kind(app=app, url=url)
 

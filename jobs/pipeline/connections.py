@@ -22,7 +22,7 @@ def keep_connections(sender: Any = None, **_: Any) -> None:
 
     Nothing changes where the project has set CELERY_DB_REUSE_MAX to 0, and for a worker inside of a test.
     """
-    if not sender.app.conf.get("CELERY_DB_REUSE_MAX") or not has_redis():
+    if not sender.app.conf.get("CELERY_DB_REUSE_MAX") or not has_redis(sender.app):
         return
     for settings in connections.settings.values():
         settings["CONN_MAX_AGE"] = settings["CONN_MAX_AGE"] or KEPT_SECONDS

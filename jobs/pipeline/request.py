@@ -38,7 +38,7 @@ class ConsoleRequest(Request):
         if not isinstance(name, str):
             # The header `shadow`. Celery counts executions by this name: one that cannot be counted by (a list, say)
             # keeps its slot for ever, and a worker whose slots are all kept does nothing more.
-            self.name = safe_repr(name)
+            self.name = safe_repr(name)  # type: ignore[misc]  # the stub takes the slot for a property
 
     @cached_property
     def _context(self) -> Context:
