@@ -9,7 +9,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 import redis
 
-from jobs.fleet.broker import connect
+from jobs.fleet.broker import SENTINEL, connect
 
+from .sentinels import MASTER, REMEDY, sentinel_options
 from .var_folder import CannotStart, LivingLock, read_note, take_over
 
 OLDEST = (6, 2)
@@ -217,25 +218,31 @@ def _last_line(log: Path) -> str:
     return re.sub(r"^\d+:\w \d+ \w+ \d+ [\d:.]+ [.*#-] ", "", lines[-1]) if lines else "it left no message"
 
 
-def check_given(url: str) -> None:
+def check_given(url: str, environment: Mapping[str, str]) -> None:
     """See that the Redis of a REDIS_URL that was given answers and is new enough.
+
+    Args:
+        environment: where REDIS_MASTER_NAME is, for an address of sentinels.
 
     Raises:
         CannotStart: with one sentence that shows no password.
     """
+    options = sentinel_options(environment)
+    if url.startswith(SENTINEL) and not options:
+        raise CannotStart(f"{MASTER} is not set, so no sentinel of REDIS_URL can be asked. {REMEDY}")
     try:
-        parts = urlsplit(url)
+        parts = urlsplit(url.partition(";")[0])
         place = f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
     except ValueError:
         parts, place = urlsplit(""), ""
-    if parts.scheme not in {"redis", "rediss", "redis+socket"} or not place:
+    if parts.scheme not in {"redis", "rediss", "redis+socket", "sentinel"} or not place:
         raise CannotStart(
-            "REDIS_URL cannot be read; write redis://host:6379/0, rediss://… or redis+socket:///path, "
-            "or unset it to use the Redis that comes with the console."
+            "REDIS_URL cannot be read; write redis://host:6379/0, rediss://…, sentinel://… or "
+            "redis+socket:///path, or unset it to use the Redis that comes with the console."
         )
     remedy = "start it, correct REDIS_URL, or unset REDIS_URL to use the Redis that comes with the console."
     try:
-        client = connect(url, timeout=3)
+        client = connect(url, timeout=3, options=options)
     except ValueError:
         raise CannotStart(f"REDIS_URL ({place}) cannot be read; {remedy}") from None
     try:

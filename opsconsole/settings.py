@@ -15,6 +15,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from admin_ext.join import console
+from jobs.fleet.broker import SENTINEL
+from opsconsole import sentinels
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 VAR_DIR = Path(environ.Env().str("OPSCONSOLE_VAR", default="") or BASE_DIR / "var")
@@ -249,6 +251,10 @@ REDIS_URL = _required(
     "REDIS_URL",
     "Write it as redis://host:6379/0 or redis+socket:///path, or start with `make up`, which brings its own.",
 )
+
+if REDIS_URL.startswith(SENTINEL):
+    _required(sentinels.MASTER, sentinels.REMEDY)
+    CELERY_BROKER_TRANSPORT_OPTIONS = sentinels.sentinel_options(env.ENVIRON)
 
 # --- Celery: what the console itself needs is in jobs/settings.py; tests/unit/test_settings_contract.py holds them ---
 CELERY_IMPORTS = _modules("TASK_MODULES")  # modules with tasks besides each application's `tasks`

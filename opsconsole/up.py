@@ -207,7 +207,7 @@ def _start_redis(environment: dict[str, str], var: Path, stop: StopRequest) -> e
     kept = ensure_env_file(var)
     given = environment.get("REDIS_URL") or ("" if kept["EMBEDDED_REDIS"] == "on" else kept.get("REDIS_URL", ""))
     if given:
-        embedded_redis.check_given(given)
+        embedded_redis.check_given(given, {**kept, **environment})
         environment["REDIS_URL"] = given
         return None
     started = embedded_redis.start(var, kept.get("REDIS_URL", ""), stopping=stop.requested)

@@ -63,7 +63,7 @@ class _NoRedis(redis.Connection):
         raise redis.ConnectionError(f"the broker is {MEMORY}, so there is no Redis")
 
 
-def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
+def connect(url: str, *, timeout: float, retries: int = 0, options: Mapping[str, Any] | None = None) -> redis.Redis:
     """A client whose every wait is bounded, and which connects as kombu does, with TLS and by sentinels too.
 
     Args:
@@ -71,6 +71,7 @@ def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
             `sentinel://` with `;` between them; of `memory://` every command fails at once.
         timeout: seconds for connecting and for each answer.
         retries: how often redis-py tries again after a lost connection.
+        options: the transport options that say how sentinels are asked; else the application's.
     """
     if url.startswith(MEMORY):
         return redis.Redis(connection_pool=redis.ConnectionPool(connection_class=_NoRedis))
@@ -94,13 +95,13 @@ def connect(url: str, *, timeout: float, retries: int = 0) -> redis.Redis:
         return redis.Redis.from_url(url, **how)
     how["socket_connect_timeout"] = timeout
     if url.startswith(SENTINEL):
-        return _primary(url.split(";"), how)
+        return _primary(url.split(";"), how, _transport_options() if options is None else options)
     if tls := _tls():
         how |= {**tls, "connection_class": redis.SSLConnection}
     return redis.Redis.from_url(url, **how)
 
 
-def _primary(nodes: Sequence[str], how: dict[str, Any]) -> redis.Redis:
+def _primary(nodes: Sequence[str], how: dict[str, Any], options: Mapping[str, Any]) -> redis.Redis:
     """A client of whichever server the sentinels name, asked anew for each connection."""
     first = url_to_parts(nodes[0])
     places = [(node.hostname or "127.0.0.1", node.port or SENTINEL_PORT) for node in map(url_to_parts, nodes)]
@@ -114,11 +115,11 @@ def _primary(nodes: Sequence[str], how: dict[str, Any]) -> redis.Redis:
     untyped: Any = redis.sentinel.Sentinel
     sentinels = untyped(
         places,
-        min_other_sentinels=transport_option("min_other_sentinels", 0),
-        sentinel_kwargs={**bounds, **(transport_option("sentinel_kwargs", None) or {})},
+        min_other_sentinels=options.get("min_other_sentinels", 0),
+        sentinel_kwargs={**bounds, **(options.get("sentinel_kwargs") or {})},
     )
     how["db"] = int((first.path or "").strip("/") or 0)
-    client: redis.Redis = sentinels.master_for(transport_option("master_name", ""), **how)
+    client: redis.Redis = sentinels.master_for(options.get("master_name", ""), **how)
     return client
 
 

@@ -14,7 +14,7 @@ OPTIONS: dict[str, Any] = {
     "unacked_index_key": "taken-since",
 }
 NAMES = ["default", "reports", *(f"q{number:03}" for number in range(298))]
-CELERY_BROKER_TRANSPORT_OPTIONS = {**project.CELERY_BROKER_TRANSPORT_OPTIONS, **OPTIONS}  # type: ignore[attr-defined]
+CELERY_BROKER_TRANSPORT_OPTIONS = {**project.CELERY_BROKER_TRANSPORT_OPTIONS, **OPTIONS}
 CELERY_TASK_QUEUES = {name: {"exchange": "opsconsole", "routing_key": f"to.{name}"} for name in NAMES}
 QUEUES = NAMES
 CELERY_WORKER_PREFETCH_MULTIPLIER = 4

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,15 +12,16 @@ from threading import Thread
 
 import pytest
 
-from tests.e2e.processes import Daemon, free_port, wait_for
+from opsconsole.embedded_redis import check_given
+from tests.e2e.processes import BIN, PROJECT, Daemon, free_port, wait_for
 from tests.foreign.projects import PYTHON, Axis, Project, make, prepare
 from tests.redis_kinds.servers import MASTER, OPENSSL, PASSWORD, SERVER, Sentinels, certificates, server
 
 pytestmark = pytest.mark.skipif(not SERVER or not OPENSSL, reason="needs redis-server and openssl")
 
 RUNS = 1000
-#: What a user of its own should need.
-RIGHTS = "~team-a:* &team-a:* +@all -@admin -@dangerous +info"
+#: What a user of its own needs. Celery listens to the two channels as patterns, which Redis allows by their text only.
+RIGHTS = "~team-a:* &team-a:* &team-a:/0.celery.pidbox &team-a:/0.celeryev/worker.* +@all -@admin -@dangerous +info"
 PREFIX = """\
 CELERY_BROKER_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
 CELERY_RESULT_BACKEND_TRANSPORT_OPTIONS = {'global_keyprefix': 'team-a:'}
@@ -157,6 +160,38 @@ def test_sentinels_and_a_fail_over_in_the_middle_of_a_thousand_runs(packages: Pa
         done = Counter(book.read_text().split())
         assert len(done) == RUNS and set(done.values()) == {1}
     finally:
+        around.stop()
+
+
+def test_the_console_of_this_repository_behind_sentinels(tmp_path: Path) -> None:
+    around = Sentinels(tmp_path)
+    env = {
+        "PATH": f"{BIN}:{os.environ['PATH']}",
+        "SECRET_KEY": "k" * 50,
+        "OPSCONSOLE_VAR": str(tmp_path),
+        "REDIS_URL": around.url,
+        "REDIS_MASTER_NAME": MASTER,
+        "REDIS_SENTINEL_PASSWORD": PASSWORD,
+    }
+    manage = [PYTHON, "manage.py"]
+    worker = [str(BIN / "celery"), "-A", "opsconsole", "worker", "-l", "INFO", "-c", "1"]
+    processes = (
+        Daemon("worker", worker, tmp_path, env, "ready."),
+        Daemon("recorder", [*manage, "recorder"], tmp_path, env, ""),
+    )
+    try:
+        around.start()
+        check_given(around.url, env)
+        subprocess.run([*manage, "prepare"], cwd=PROJECT, env=env, check=True, capture_output=True, timeout=120)
+        for process in processes:
+            process.start()
+        done = subprocess.run(
+            [*manage, "self_check"], cwd=PROJECT, env=env, capture_output=True, text=True, timeout=120, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        for process in processes:
+            process.stop()
         around.stop()
 
 

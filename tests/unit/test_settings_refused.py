@@ -30,6 +30,7 @@ GOOD = {"SECRET_KEY": "k" * 50, "REDIS_URL": "redis://localhost:6379/0"}
         ({"SECRET_KEY": ""}, "SECRET_KEY is not set. Set it to 50 random characters"),
         ({"REDIS_URL": ""}, "REDIS_URL is not set. Write it as redis://host:6379/0"),
         ({"REDIS_URL": "http://localhost"}, "REDIS_URL has the scheme 'http'"),
+        ({"REDIS_URL": "sentinel://localhost:26379/0"}, "REDIS_MASTER_NAME is not set."),
         ({"DATABASE_URL": "nonsense"}, "DATABASE_URL"),
         ({"DATABASE_URL": "mysql://localhost/x"}, "the console runs on SQLite and PostgreSQL"),
         ({"HTTPS": "perhaps"}, "HTTPS must be on or off, not 'perhaps'."),

@@ -180,7 +180,21 @@ def test_redis_gets_a_socket_or_where_its_path_is_too_long_a_port_that_stays(tmp
 )
 def test_a_redis_url_that_cannot_be_read_is_refused(url: str) -> None:
     with pytest.raises(CannotStart, match=r"REDIS_URL .*cannot be read"):
-        embedded_redis.check_given(url)
+        embedded_redis.check_given(url, {})
+
+
+def test_sentinels_need_the_name_of_their_primary() -> None:
+    with pytest.raises(CannotStart, match=r"^REDIS_MASTER_NAME is not set"):
+        embedded_redis.check_given("sentinel://h:26379/0;sentinel://i:26379/0", {})
+
+
+def test_sentinels_that_do_not_answer_are_named_without_a_password() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        with pytest.raises(CannotStart, match=f"^Redis at 127.0.0.1:{port} does not answer") as refusal:
+            embedded_redis.check_given(f"sentinel://:hidden@127.0.0.1:{port}/0", {"REDIS_MASTER_NAME": "orders"})
+    assert "hidden" not in str(refusal.value)
 
 
 def test_a_redis_that_does_not_answer_is_named_without_its_password() -> None:
@@ -188,7 +202,7 @@ def test_a_redis_that_does_not_answer_is_named_without_its_password() -> None:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         with pytest.raises(CannotStart) as refusal:
-            embedded_redis.check_given(f"redis://:hidden@127.0.0.1:{port}/0")
+            embedded_redis.check_given(f"redis://:hidden@127.0.0.1:{port}/0", {})
     assert str(refusal.value).startswith(f"Redis at 127.0.0.1:{port} does not answer; start it, correct REDIS_URL")
     assert "hidden" not in str(refusal.value)
 
