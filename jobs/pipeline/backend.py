@@ -385,9 +385,11 @@ class RecordingBackend(PatientBackend):
 
 
 def _own_backend(app: Any, url: str | None) -> Any:
-    """The result backend that the project has without the console; where nobody knows, the one of our own URL."""
+    """The result backend that the project has without the console: what its settings said before `console` changed
+    them, and for an application that is joined in another way the one of our own URL."""
     joined = getattr(settings, "CONSOLE_JOINED", None)
-    found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined else url, app.loader)
+    named = "+" in str(app.conf.result_backend)
+    found: Any = by_url(joined.before.get("CELERY_RESULT_BACKEND") if joined and named else url, app.loader)
     kind, url = found
     return kind(app=app, url=url)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from celery import Celery
 from django.conf import global_settings
 from django.contrib.admin.apps import AdminConfig
 from django.core.exceptions import ImproperlyConfigured
@@ -275,6 +276,16 @@ def test_the_redis_of_a_projects_cache_is_left_alone() -> None:
 def test_without_redis_results_stay_where_the_project_has_them(own: dict[str, Any]) -> None:
     settings = joined(CELERY_RESULT_BACKEND="cache+memory://", **own)
     assert (settings["CELERY_BROKER_URL"], settings["CELERY_RESULT_BACKEND"]) == ("memory://", "cache+memory://")
+
+
+def test_each_application_of_a_process_keeps_results_by_its_own_broker() -> None:
+    """One after the other, as in tests: the first does not decide for the next."""
+    ours, kept = "jobs.pipeline.backend:RecordingBackend+redis://nowhere:1/0", {}
+    for broker in ("memory://", "redis://nowhere:1/0"):
+        app = Celery("shop", broker=broker, set_as_current=False)
+        app.backend_cls = ours
+        kept[broker] = type(app.backend).__name__
+    assert kept == {"memory://": "RedisBackend", "redis://nowhere:1/0": "RecordingBackend"}
 
 
 def test_what_one_setting_says_of_tls_holds_for_both_connections() -> None:
