@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.foreign.axes_of_settings import OF_SETTINGS
 from tests.foreign.axes_of_tasks import OF_TASKS
 from tests.foreign.people import PEOPLE
 from tests.foreign.projects import Axis
@@ -164,6 +165,7 @@ AXES: tuple[Axis, ...] = (
     STOCK_BEAT,
     HISTORY_ELSEWHERE,
     PREFIXED,
+    *OF_SETTINGS,
     *OF_TASKS,
     *PEOPLE,
 )

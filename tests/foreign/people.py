@@ -188,13 +188,36 @@ def page(request, path):
 def lost(request, exception=None):
     return HttpResponseNotFound('nothing of the project')
 """,
+        "shop/look.py": """\
+from django.test import Client, override_settings
+
+
+def look(client, wait_for, runs_of):
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        assert Client().get('/livez').status_code == 301
+    with override_settings(SECURE_SSL_REDIRECT=True, SECURE_REDIRECT_EXEMPT=[r'^livez$', r'^readyz$']):
+        assert Client().get('/livez').status_code == Client().get('/readyz').status_code == 200
+    with override_settings(ALLOWED_HOSTS=['shop.example.com']):
+        assert Client().get('/livez', headers={'host': '10.0.0.1'}).status_code == 400
+""",
     },
     before={
         "proj/urls.py": "from django.urls import re_path\n\nfrom shop.views import page\n\n"
         "urlpatterns += [re_path('^(?P<path>(?!gone).*)$', page)]",
     },
-    appended={"proj/urls.py": "handler404 = 'shop.views.lost'"},
-    answers={"/livez": 200, "/readyz": 200, "/anything/": 418, "/gone": 404, "/admin/": 302},
+    appended={
+        "proj/urls.py": "handler404 = 'shop.views.lost'\n\nfrom django.urls import include\n\n"
+        "urlpatterns = [path('probes/', include(health)), *urlpatterns]",
+    },
+    answers={
+        "/livez": 200,
+        "/readyz": 200,
+        "/probes/livez": 200,
+        "/probes/readyz": 200,
+        "/anything/": 418,
+        "/gone": 404,
+        "/admin/": 302,
+    },
 )
 
 JAZZMIN = Axis(

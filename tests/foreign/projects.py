@@ -90,6 +90,7 @@ class Axis:
         answers: what somebody who is not signed in is answered, by the address: a status.
         commands: what is run before `prepare`, each as the words after `manage.py`.
         worker, beat: more words of the commands that start them.
+        worker_env: what is another in the environment of its workers.
         second_worker: another worker, as the words of `celery` before and after `worker`; none where it is empty.
         refusal: a part of what `manage.py check` (or its refusal to start) says, where the project is refused.
     """
@@ -105,6 +106,7 @@ class Axis:
     worker: tuple[str, ...] = ()
     beat: tuple[str, ...] = ()
     second_worker: tuple[str, ...] = ()
+    worker_env: Mapping[str, str] = field(default_factory=dict)
     env: Mapping[str, str] = field(default_factory=dict)
     broker: str = "redis+socket://{socket}"
     refusal: str = ""
@@ -235,14 +237,14 @@ def _daemons(top: Path, folder: Path, env: dict[str, str], socket: Path, axis: A
     worker = [*celery, "worker", "-l", "INFO", "-c", "1", "--without-gossip", "--without-mingle", *axis.worker]
     daemons: tuple[Daemon, ...] = (
         Daemon("redis", [*redis, "--save", ""], top, env, "ready to accept connections"),
-        Daemon("worker", worker, top, env, "ready."),
+        Daemon("worker", worker, top, {**env, **axis.worker_env}, "ready."),
         Daemon("recorder", [PYTHON, "manage.py", "recorder"], top, env, ""),
         Daemon("beat", [*celery, "beat", "-l", "INFO", "--pidfile=", *axis.beat], top, env, "beat: Starting"),
     )
     if axis.second_worker:
         name, application, *rest = axis.second_worker
         second = [celery[0], name, application, "worker", "-l", "INFO", "-c", "1", *rest]
-        daemons += (Daemon("second-worker", second, top, env, "ready."),)
+        daemons += (Daemon("second-worker", second, top, {**env, **axis.worker_env}, "ready."),)
     for daemon in daemons:
         daemon.cwd = folder
     return daemons

@@ -22,8 +22,10 @@ from admin_ext import health
 from jobs.ledger.leases import hold
 from jobs.management.commands import prepare
 from jobs.models import Lease
+from jobs.recorder.identity import LEADER_KEY
 from tests.integration.own_redis import fresh as fresh_redis
 from tests.integration.own_redis import full, own_redis
+from tests.integration.test_one_name import put
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +85,25 @@ def test_a_redis_that_is_full_is_told_by_the_probe_and_by_the_self_check(client:
             with pytest.raises(CommandError, match=r"After 0 s Redis takes no writes \(.*maxmemory"):
                 call_command("self_check", timeout=0.0)
         assert client.get("/readyz").json()["redis"] == "ok"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_self_check_tells_whose_settings_are_others(root: Path) -> None:
+    """The setting is named as the project has written it."""
+    hold("recorder", "me")
+
+    def told() -> str:
+        with pytest.raises(CommandError) as refusal:
+            call_command("self_check", timeout=0.0)
+        return str(refusal.value)
+
+    with own_redis(root) as redis:
+        fresh_redis(redis)
+        assert "the recorder is at work on another Redis" in told() and "REDIS_URL" in told()
+        redis.set(LEADER_KEY, "me")
+        assert "no worker listens on the queue default" in told() and "REDIS_URL" in told()
+        put(redis, "1" * 32, queues=["mine"])
+        assert "name default in -Q" in told() and "mine" in told() and "REDIS_URL" not in told()
 
 
 @pytest.mark.django_db(transaction=True)

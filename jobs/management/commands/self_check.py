@@ -19,6 +19,7 @@ from jobs.ledger.audit import Actor
 from jobs.ledger.leases import CLASH, holdings
 from jobs.ledger.start import start_run
 from jobs.models import Run
+from jobs.recorder.identity import LEADER_KEY
 from jobs.states import Source, State
 
 JOB = "jobs.library.diagnostics.self_check"
@@ -75,15 +76,26 @@ def _missing() -> str:
         if refused := refusal(client):  # else it would look as if no worker listened: none can write its beacon
             return f"Redis takes no writes ({refused[:200]}); see its memory, its disk and its log."
         beacons = read_beacons(client).beacons
+        leader = client.get(key_of(LEADER_KEY)) if not beacons else recorder.holder
     except RedisError as error:
         return f"Redis does not answer ({error}); start it or correct {address_setting()}."
     queue = usual_queue(JOB)
-    if not any(queue in beacon.queues for beacon in beacons):
+    if any(queue in beacon.queues for beacon in beacons):
+        return ""
+    where = f"{address_setting()} or the global_keyprefix of CELERY_BROKER_TRANSPORT_OPTIONS"
+    if leader != recorder.holder:
         return (
-            f"no worker listens on the queue {queue}; "
-            f"see the lines of worker, or start one: celery -A {current_app.main} worker."
+            "the recorder is at work on another Redis, or under another prefix, than this command reads: its settings "
+            f"have another {where}. Give all processes the same."
         )
-    return ""
+    missing = (
+        f"no worker listens on the queue {queue}; "
+        f"see the lines of worker, or start one: celery -A {current_app.main} worker."
+    )
+    if beacons:
+        others = ",".join(sorted({name for beacon in beacons for name in beacon.queues}))
+        return f"{missing} The workers that run listen to {others or 'no queue'}; name {queue} in -Q of one, too."
+    return f"{missing} If one runs, see whether its settings have another {where}."
 
 
 def _await_run(deadline: float, timeout: float) -> tuple[Run, float]:
