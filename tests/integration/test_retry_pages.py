@@ -106,6 +106,12 @@ def test_who_may_not_retry_sees_why_and_a_post_is_refused(viewer: User) -> None:
     assert AuditEvent.objects.get().outcome == "denied"
 
 
+def test_what_cannot_be_retried_is_asked_for_no_reason(client: Client) -> None:
+    of_celery = make(State.FAILED, task_name="celery.starmap", arguments='[[], {"task": {"task": "a.b"}, "it": [[1]]}]')
+    assert 'name="reason"' not in page(client, of_celery)
+    assert 'name="reason"' in page(client, make(State.FAILED, task_id="as-it-was"))
+
+
 def test_a_get_changes_nothing_and_the_token_is_asked_for(operator: User) -> None:
     old = make(State.FAILED)
     strict = Client(enforce_csrf_checks=True)
