@@ -14,7 +14,7 @@ from unfold.views import UnfoldModelAdminViewMixin
 from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
 from jobs.ledger.people import key_of
-from jobs.ledger.readable import Withheld, own_permission, withheld_tasks
+from jobs.ledger.readable import OF_OTHERS, Withheld, own_permission, withheld_tasks
 from jobs.ledger.verbs import Verb, permission_words
 
 VIEW_RUN = "jobs.view_run"
@@ -91,8 +91,10 @@ def why_withheld(request: HttpRequest, task_name: str) -> str:
     """What the person is told in place of what runs of a task are given and say; "" for who may read them."""
     if task_name not in withheld_from(request):
         return ""
-    needed = needed_role(own_permission(find_job(task_name)))
-    return f"What its runs are given, and what they say, is not for everybody who sees runs. {needed}."
+    told = "What its runs are given, and what they say, is not for everybody who sees runs."
+    if task_name in OF_OTHERS:
+        return f"{told} It calls another task, and you may not read what all of them are given."
+    return f"{told} {needed_role(own_permission(find_job(task_name)))}."
 
 
 def refuse_withheld(request: HttpRequest, task_name: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from jobs.catalog.registry import RUN_ANY_TASK, RUN_JOB, Job, declared_jobs, job_title
+from jobs.catalog.secrecy import CALLS_OF_MANY
 from jobs.models import Attempt, AuditEvent, FailureGroup, Run
 
 from .redaction import hide_in_text
@@ -19,6 +20,8 @@ from .summary import NONE, NOT_SHOWN
 Withheld = frozenset[str]
 #: Of nobody: whoever sees runs may read them all.
 NOTHING: Withheld = frozenset()
+#: Celery's own tasks whose arguments are those of other tasks.
+OF_OTHERS = CALLS_OF_MANY | {"celery.chord_unlock"}
 #: Of an act's details, what says nothing of what a run was given or produced.
 _PLAIN_DETAILS = frozenset(
     {"job", "missing", "dry_run", "queue", "priority", "not_before", "schedule", "worker", "runs"}
@@ -31,12 +34,14 @@ def own_permission(job: Job | None) -> str:
 
 
 def withheld_tasks(may: Callable[[str], bool]) -> Withheld:
-    """The names of the tasks whose runs a person may not read.
+    """The names of the tasks whose runs a person may not read; where there are any, also those of Celery's own tasks
+    that are given another task's name and values, which may be one of these.
 
     Args:
         may: whether the person holds `app.codename`.
     """
-    return frozenset(job.name for job in declared_jobs() if (own := own_permission(job)) and not may(own))
+    names = frozenset(job.name for job in declared_jobs() if (own := own_permission(job)) and not may(own))
+    return names | OF_OTHERS if names else names
 
 
 def readable(run: Run, withheld: Withheld = NOTHING) -> Run:

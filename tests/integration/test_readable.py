@@ -289,6 +289,20 @@ def test_what_the_runs_are_about_is_an_argument_too(world: dict[str, list[Any]])
     assert "Tell what is guarded" in person_with(guard=True).get(page).content.decode()
 
 
+@pytest.mark.parametrize("name", ["celery.map", "celery.starmap", "celery.chunks", "celery.chord_unlock"])
+def test_a_task_of_celerys_own_that_calls_a_guarded_one_is_guarded_too(world: dict[str, list[Any]], name: str) -> None:
+    called = json.dumps([[], {"task": {"task": JOB, "args": ["kestrel"]}, "it": [["kestrel"]]}])
+    told = {"arguments": called, "error_message": "kestrel", "state": State.FAILED, "accepted_at": timezone.now()}
+    Run.objects.create(task_id="of-many", task_name=name, **told)
+    stranger, knows = person_with(guard=False), person_with(guard=True)
+    for rest in ("change/", "retry/", "live/", "compare/?with=none"):
+        response = stranger.get(f"{LIST}of-many/{rest}", follow=True)
+        assert response.status_code in {200, 403}, rest
+        assert MARK not in response.content.decode().lower(), rest
+    assert MARK not in stranger.get(f"{LIST}?job={name}").content.decode().lower()
+    assert MARK in knows.get(f"{LIST}of-many/change/").content.decode()
+
+
 def test_title_state_and_times_stay_and_what_is_needed_is_named(world: dict[str, list[Any]]) -> None:
     stranger = person_with(guard=False)
     for address in (f"{LIST}{world['run'][0]}/change/", f"{LIST}{world['run'][0]}/retry/"):
