@@ -23,6 +23,9 @@ _MOST_BITS = 14_000
 #: How JSON spells NUL and halves of surrogate pairs, and numbers that may be without end or too long.
 _ODD = re.compile(r"\\u(?:0000|[dD][89a-fA-F])|[eE]\+?\d{3}|\d{300}")
 
+#: Whole strings, so that a bracket in one is none.
+_BRACKETS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+
 
 def safe_text(text: str) -> str:
     """`text` without NUL, and with a question mark for each half of a surrogate pair."""
@@ -59,11 +62,14 @@ def read_json(text: str | bytes, object_hook: Callable[[dict[str, Any]], Any] | 
         object_hook: as that of `json.loads`; it may raise anything.
 
     Raises:
-        ValueError: it is no JSON, or nested more deeply than Python can read.
+        ValueError: it is no JSON.
     """
     if isinstance(text, bytes):
         text = text.decode(errors="replace")
     odd = is_odd_json(text)
+    if odd:
+        # Else how deeply it may be nested would depend on who reads: Python counts the calls that led here too.
+        text = _without_the_deepest(text)
     try:
         value = json.loads(text, parse_int=_whole if odd else None, parse_constant=str, object_hook=object_hook)
     except ValueError:
@@ -71,6 +77,22 @@ def read_json(text: str | bytes, object_hook: Callable[[dict[str, Any]], Any] | 
     except (TypeError, LookupError, ArithmeticError, AttributeError, RecursionError) as error:
         raise ValueError(f"not readable: {type(error).__name__}") from error
     return safe_value(value) if odd else value
+
+
+def _without_the_deepest(text: str) -> str:
+    """JSON text with what lies too deep replaced, as `safe_value` replaces it, without a look at it."""
+    kept, level, begin = [], 0, 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in ("[", "{"):
+            level += 1
+            if level == MOST_LEVELS + 1:
+                kept += [text[begin : token.start()], json.dumps(DEEPER)]
+                begin = len(text)
+        elif token[0] in ("]", "}"):
+            if level == MOST_LEVELS + 1:
+                begin = token.end()
+            level -= 1
+    return "".join([*kept, text[begin:]])
 
 
 def _whole(digits: str) -> int | str:

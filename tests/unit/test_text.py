@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -53,6 +54,18 @@ def test_json_is_read_safely(text: str | bytes, value: object) -> None:
 def test_what_is_no_json_is_a_value_error_and_no_other(text: str) -> None:
     with pytest.raises(ValueError, match=r"Expecting|Extra|not readable"):
         read_json(text)
+
+
+def test_how_deep_json_may_be_does_not_depend_on_who_reads() -> None:
+    """A page reads far down in its own calls, and what it could not read was an error of the page."""
+    text = f'["[[[\\"", {"[" * 900}1{"]" * 900}, {{"a": 2}}]'
+
+    def read(below: int) -> Any:
+        return read(below - 1) if below else read_json(text)
+
+    found = read(500)
+    assert found == read_json(text)
+    assert (found[0], found[2]) == ('[[["', {"a": 2}) and DEEPER in json.dumps(found[1], ensure_ascii=False)
 
 
 def test_whatever_a_tag_raises_is_a_value_error() -> None:
