@@ -50,12 +50,15 @@ class Side:
     ended: list[str] = field(default_factory=list)
     executed: list[str] = field(default_factory=list)
     _sent: int = 0
+    _met: str = ""
 
     def meet(self, given: Generated, *, busy: bool) -> None:
         """Let the worker have the message; what came of it is in `ended` and `executed`."""
         flag = f"{self.name}.flag{self._sent}"
-        if busy:
-            assert self._good("hold", flag), f"{self.name}: a worker that nothing happened to does nothing"
+        if busy and not self._good("hold", flag):
+            self._renew(self._met)  # the one before has ended it after all
+            assert self._good("hold", flag), f"{self.name}: a new worker does nothing"
+        self._met = given.mark
         self.messages.lpush(QUEUE, given.sent())
         if busy:
             deadline = time.monotonic() + 2
@@ -68,7 +71,11 @@ class Side:
         # Twice: what the timer begins comes after the first.
         if self._good("plain") and self._good("plain"):
             return
-        self.ended.append(given.mark)
+        self._renew(given.mark)
+
+    def _renew(self, mark: str) -> None:
+        """Another worker in the place of the one that the message of this mark has ended."""
+        self.ended.append(mark)
         if self.lives():
             self.kill()
         self.messages.delete(QUEUE, "unacked", "unacked_index", "unacked_mutex")
