@@ -32,6 +32,7 @@ from jobs.ledger.start import Started, start_run, why_not_startable
 from jobs.ledger.verbs import START_RUN, require
 from jobs.models import Run
 from jobs.states import State
+from jobs.text import safe_text
 
 from .sheet import Sheet, fresh_sheet, sent_sheet
 from .sources import read_sources
@@ -200,7 +201,7 @@ class RunForm(JobFormView):
 
     def _retried(self) -> Run:
         """The run that the form retries."""
-        named = Run.objects.filter(task_id=self.request.GET[RETRY][:255], task_name=self.job.name)
+        named = Run.objects.filter(task_id=safe_text(self.request.GET[RETRY])[:255], task_name=self.job.name)
         found = named.first() if may(self.request, VIEW_RUN) else None
         if found is None:
             raise RetryRefused(f"the run to be retried is not kept any more, or is none of {self.job.title}.")

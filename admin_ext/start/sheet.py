@@ -61,7 +61,7 @@ class Sheet:
     @property
     def retries(self) -> bool:
         """Whether what it starts is the retry of a run."""
-        return RETRY in self.request.GET
+        return bool(self.request.GET.get(RETRY))
 
     @property
     def queue(self) -> str:

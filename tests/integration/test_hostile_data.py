@@ -33,9 +33,9 @@ from .hostile.rows import fill
 from .hostile.values import BROKEN, JSONS, MARKUP, NUL, REAL_FILE, TEXTS
 
 LARGE = os.environ.get("HOSTILE") == "large"
-ROWS = 400 if LARGE else 20
+ROWS = 60 if LARGE else 20
 #: So many links of a kind are followed, and so many kinds of a route.
-LINKS = (20, 200) if LARGE else (1, 12)
+LINKS = (2, 30) if LARGE else (1, 12)
 #: The second person looks at one of so many rows, and acts are asked for on one of so many.
 OF_ROWS, OF_ACTS = (1, 1) if LARGE else (4, 4)
 #: What addresses are asked with.

@@ -181,6 +181,14 @@ def test_edit_first_of_a_run_that_is_gone_starts_nothing(client: Client) -> None
     assert not Run.objects.exists()
 
 
+def test_an_address_that_names_no_run_to_retry_is_the_jobs_form(client: Client) -> None:
+    form = f"/admin/jobs/run/catalog/{under_test.add.name}/start/?retry="
+    assert client.get(form).status_code == 200
+    assert client.get(f"{form}%00").status_code == 200
+    assert client.post(f"{form}%00", {"a": "1", "b": "1", "nonce": "n"}).status_code == 200
+    assert not Run.objects.exists()
+
+
 def test_another_time_waits_in_the_database(client: Client) -> None:
     old = make(State.FAILED)
     later = timezone.localtime(timezone.now() + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
