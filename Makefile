@@ -54,8 +54,8 @@ integration: .venv/.dev ## Tests with a database (SQLite, or TEST_DATABASE_URL)
 	@.ci/timed integration $(PYTEST) -q -n 2 tests/integration
 
 .PHONY: e2e
-e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (four stacks at once)
-	@.ci/timed e2e $(PYTEST) -q -n 4 --dist loadfile --no-loadscope-reorder --durations=12 tests/e2e $(LONG:%=--ignore %)
+e2e: .venv/.dev ## Tests with real Redis, worker, beat, recorder, and a browser where Chromium is (three stacks at once)
+	@.ci/timed e2e $(PYTEST) -q -n 3 --dist loadfile --no-loadscope-reorder --durations=12 tests/e2e $(LONG:%=--ignore %)
 
 # They wait for minutes of a worker's life, or start a second console or program.
 LONG := tests/e2e/test_one_name.py tests/e2e/test_two_databases.py tests/e2e/test_outside_django.py

@@ -102,10 +102,10 @@ def names_of_the_recorder(client: Redis) -> None:
 
     def measured() -> dict[str, Any] | None:
         latest = json.loads(client.get(OPTIONS["global_keyprefix"] + LATEST_KEY) or "{}")
-        return latest if latest.get("window") else None
+        # A queue has a rate once it was measured twice.
+        return latest if latest.get("window") and set(latest["rates"]) == set(NAMES) else None
 
-    latest = wait_for(measured, "the recorder to have measured twice", 30)
-    assert latest["found"] == [] and set(latest["rates"]) == set(NAMES)
+    assert wait_for(measured, "the recorder to have measured each twice", 30)["found"] == []
 
 
 def truth(client: Redis, book: Path, queue_of: dict[str, str]) -> dict[str, Held]:
