@@ -63,6 +63,8 @@ def test_every_field_by_keyboard_only(page: Page, tmp_path: Path) -> None:
     people = [User.objects.create_user(f"keyboard-{letter}") for letter in "abc"]
     upload = tmp_path / "list.csv"
     upload.write_text("a,b\n")
+    # From here on the browser hands dialogs to the test: asked for only at the key press, that may come too late.
+    page.on("filechooser", lambda _: None)
     page.goto(ECHO)
 
     fill(page, "whole", "-7")
