@@ -36,7 +36,7 @@ def tell(event: str, args: Any = (), **kwargs: Any) -> None:
         "at": time.time(),
     }
     with open(os.environ["OUTSIDE_BOOK"], "ab", buffering=0) as book:
-        book.write(json.dumps(line).encode() + b"\n")
+        book.write(json.dumps(line, default=str).encode() + b"\n")  # an id may be a UUID, as the program sent it
 
 
 @shared_task
