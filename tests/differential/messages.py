@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -101,9 +102,15 @@ LIMITS: tuple[Any, ...] = (
 LIMITS += ([None, 10**400], [10**400, None], {"a": 1, "b": 2}, [[1], None], "abc", [True, None], [None, UUID], 5, [1])
 
 
+class _Chance(random.Random):
+    def choice(self, seq: Any) -> Any:
+        """A value of its own: what is chosen for a message is changed in there."""
+        return copy.deepcopy(super().choice(seq))
+
+
 def generate(seed: int, number: int) -> Iterator[Generated]:
     """`number` messages; the same seed gives the same ones."""
-    chance = random.Random(seed)
+    chance = _Chance(seed)
     for place in range(number):
         yield _one(chance, f"m{place}")
 
@@ -120,6 +127,9 @@ def _one(chance: random.Random, mark: str) -> Generated:
     elif "body" in message and message["body"] is None:
         message["body"] = base64.b64encode(json.dumps(body).encode()).decode()
     headers = message.get("headers")
+    if isinstance(headers, dict) and headers.get("expires") and "id" in headers:
+        # What has expired revokes its id while the worker lives, and one of the two lives longer than the other.
+        headers["id"] = f"{mark}-0000-4000-8000-000000000000"
     task_id = headers.get("id", ...) if isinstance(headers, dict) else ...
     text = json.dumps(message)
     return Generated(mark, task_id, text, "; ".join(told), SOON in text)
@@ -205,7 +215,7 @@ def _property(chance: random.Random, message: dict[str, Any], body: Any, told: l
 
 def _without(chance: random.Random, message: dict[str, Any], body: Any, told: list[str]) -> Any:
     parts = [message, message.get("headers"), message.get("properties")]
-    part = chance.choice([one for one in parts if isinstance(one, dict) and one])
+    part = chance.choices([one for one in parts if isinstance(one, dict) and one])[0]
     name = chance.choice([one for one in part if one != "mark"] or ["mark"])
     told.append(f"without {name}")
     part.pop(name, None)
