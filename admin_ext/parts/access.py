@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 
 from django.conf import settings
-from django.contrib.auth.models import Group
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 from django.views.generic import TemplateView
@@ -15,7 +14,8 @@ from jobs.catalog.registry import find_job
 from jobs.ledger.audit import Actor
 from jobs.ledger.people import key_of
 from jobs.ledger.readable import OF_OTHERS, Withheld, own_permission, withheld_tasks
-from jobs.ledger.verbs import Verb, permission_words
+from jobs.ledger.roles import role_words
+from jobs.ledger.verbs import Verb
 
 VIEW_RUN = "jobs.view_run"
 RUN_JOB = "jobs.run_job"
@@ -73,13 +73,8 @@ def refuse_unless(request: HttpRequest, permission: str, sentence: str) -> None:
 
 
 def needed_role(permission: str) -> str:
-    """`Needs the role Auditor`, from the roles that hold `app.codename`; where none does, the permission in words."""
-    app, _, codename = permission.partition(".")
-    held = {"permissions__codename": codename, "permissions__content_type__app_label": app}
-    roles = Group.objects.filter(**held).order_by("name").values_list("name", flat=True)[:3]
-    if names := " or ".join(roles):
-        return f"Needs the role {names}"
-    return f"Needs the permission {permission_words(permission)}; ask an administrator"
+    """`Needs the role Auditor`, for `app.codename`."""
+    return f"Needs {role_words(permission)}"
 
 
 def withheld_from(request: HttpRequest) -> Withheld:

@@ -27,6 +27,19 @@ class JobLine:
 
 
 @dataclass(frozen=True, slots=True)
+class JobGroup:
+    """The jobs of one group; `needs` names what the viewer lacks for all of them, "" where that differs."""
+
+    name: str
+    lines: tuple[JobLine, ...]
+
+    @property
+    def needs(self) -> str:
+        first = self.lines[0].needs
+        return first if all(line.needs == first for line in self.lines) else ""
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogPage:
     """Everything that the Jobs page shows.
 
@@ -37,7 +50,7 @@ class CatalogPage:
         others_need: what the viewer lacks to run those.
     """
 
-    groups: tuple[tuple[str, tuple[JobLine, ...]], ...]
+    groups: tuple[JobGroup, ...]
     pills: tuple[Pill, ...]
     q: str
     group: str
@@ -61,7 +74,7 @@ def catalog_page(request: HttpRequest) -> CatalogPage:
     lacking = _lacking(request, shown) if may_run else {}
     lines = [JobLine(job, last.get(job.name), lacking.get(job.permission, "")) for job in shown]
     return CatalogPage(
-        groups=tuple((name, tuple(x for x in lines if x.job.group == name)) for name in _in_order(shown)),
+        groups=tuple(JobGroup(name, tuple(x for x in lines if x.job.group == name)) for name in _in_order(shown)),
         pills=_pills(found, q, group),
         q=q,
         group=group,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.contrib.auth.models import Permission
-
 from jobs.errors import NotPermitted
 from jobs.models import AuditEvent
 
 from .audit import Actor, Subject, record
+from .roles import role_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,13 +242,6 @@ def done_words(event: AuditEvent) -> str:
     return "dry-ran" if event.verb == START_RUN.name else f"{past}, as a dry run,"
 
 
-def permission_words(permission: str) -> str:
-    """`“Can add user”` for `auth.add_user`; the code itself where there is no such permission."""
-    app, _, codename = permission.partition(".")
-    named = Permission.objects.filter(codename=codename, content_type__app_label=app).values_list("name", flat=True)
-    return f"“{named.first() or permission}”"
-
-
 def require(verb: Verb, actor: Actor, subject: Subject, *permissions: str) -> None:
     """Let the actor pass, or record the refusal and raise.
 
@@ -264,5 +256,4 @@ def require(verb: Verb, actor: Actor, subject: Subject, *permissions: str) -> No
             record(verb.name, actor, subject, outcome=AuditEvent.Outcome.DENIED, details={"missing": permission})
             if permission == verb.permission:
                 raise NotPermitted(verb.sentence)
-            words = permission_words(permission)
-            raise NotPermitted(f"{subject.label} needs the permission {words}; ask an administrator for it.")
+            raise NotPermitted(f"{subject.label} needs {role_words(permission)}.")

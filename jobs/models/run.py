@@ -115,7 +115,7 @@ class Run(models.Model):
             ("force_cancel", "Can end a run by force"),
             ("purge_queue", "Can remove the waiting messages of a queue"),
             ("control_worker", "Can command workers"),
-            ("run_any_task", "Can run registered tasks that declare no job"),
+            ("run_any_task", "Can run diagnostics, and tasks that declare no job"),
             ("reread_facts", "Can see facts that were set aside and have them read again"),
             ("discard_facts", "Can discard facts that were set aside"),
             ("sign_out_users", "Can sign users out everywhere"),

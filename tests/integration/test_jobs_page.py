@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from django.urls import reverse
 
@@ -31,3 +32,15 @@ def test_a_name_leads_to_the_form_or_to_the_runs(client: Client, viewer: User, o
     assert f'<a class="oc-name" href="{start}"' in _page(client, operator)
     page = _page(client, viewer)
     assert f'<a class="oc-name" href="{runs}"' in page and f'href="{start}"' not in page
+
+
+def test_what_a_whole_group_needs_is_said_once_and_by_role(client: Client, operator: User) -> None:
+    page = unescape(_page(client, operator))
+    assert page.count('oc-group__note">Needs the role Developer.') == 1, "of seven diagnostics"
+    assert 'oc-needs">Needs the role Developer' not in page
+    assert not [name for name in Permission.objects.values_list("name", flat=True) if name in page]
+
+
+def test_what_no_role_gives_is_an_administrators(client: Client, operator: User) -> None:
+    Group.objects.get(name="Developer").delete()
+    assert "Needs an administrator: no role gives the right to it" in _page(client, operator)

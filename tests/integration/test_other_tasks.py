@@ -56,7 +56,7 @@ def test_a_task_without_a_form_says_why(client: Client, superuser: User) -> None
 def test_others_only_learn_how_many_there_are(client: Client) -> None:
     text = unescape(client.get(CATALOG).content.decode())
     count = len(derived_jobs())
-    needs = "Needs the permission “Can run registered tasks that declare no job”; ask an administrator."
+    needs = "Needs the role Developer."
     assert f"{count} other tasks declare no job and are not shown. {needs}" in text
     assert under_test.plain.name not in text
     assert client.get(f"{CATALOG}{under_test.plain.name}/start/").status_code == 403

@@ -10,7 +10,7 @@ from django.core.management import call_command
 
 from jobs.models import AuditEvent
 
-ROLES = ("Viewer", "Operator", "Scheduler", "Auditor", "User support")
+ROLES = ("Viewer", "Operator", "Developer", "Scheduler", "Auditor", "User support")
 pytestmark = pytest.mark.django_db
 
 

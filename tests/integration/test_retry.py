@@ -122,12 +122,12 @@ def test_who_may_not_retry_is_told_and_noted(vito: Actor) -> None:
 def test_the_right_to_retry_is_not_the_right_to_run(vito: Actor) -> None:
     vito.user.user_permissions.add(Permission.objects.get(codename="retry_run"))  # type: ignore[union-attr]
     actor = Actor.person(User.objects.get(username="vito"), via="command")
-    with pytest.raises(NotPermitted, match="needs the permission “Can run jobs”"):
+    with pytest.raises(NotPermitted, match="needs the role"):
         retry_run(make(State.FAILED), actor=actor)
     job_of_its_own = make(State.FAILED, task_id="x", task_name=under_test.greet_guarded.name)
     actor.user.user_permissions.add(Permission.objects.get(codename="run_job"))  # type: ignore[union-attr]
     actor = Actor.person(User.objects.get(username="vito"), via="command")
-    with pytest.raises(NotPermitted, match="needs the permission “Can delete user”"):
+    with pytest.raises(NotPermitted, match="needs an administrator"):
         retry_run(job_of_its_own, actor=actor)
 
 
