@@ -20,9 +20,10 @@ from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import capped, clock, duration, local_time, plural
 from admin_ext.schedules.access import readable_problem
 from jobs.catalog.registry import job_title
+from jobs.fleet.conditions import Condition, Judged
 from jobs.fleet.glance import Glance
 from jobs.ledger.durations import usual
-from jobs.ledger.lists import running_lines
+from jobs.ledger.lists import running_lines, unknown_of
 from jobs.ledger.overview import Figures
 from jobs.ledger.readable import Withheld, readable_events, readable_group
 from jobs.ledger.verbs import REREAD_FACTS, RETRY_RUN
@@ -134,7 +135,8 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def overview_page(request: HttpRequest) -> OverviewPage:
     """Read the page that the address asks for: `all` shows every trouble, `snoozed` those that were put aside.
 
-    Three statements, a fourth at most once in a minute, and one round trip to Redis besides those of every page.
+    Three statements, a fourth at most once in a minute, one more while nothing is recorded as running and a worker is
+    gone that had work, and one round trip to Redis besides those of every page.
     Without the right to see runs only the machinery and one's own acts are shown.
     """
     machinery, now = read_machinery(request), timezone.now()
@@ -163,6 +165,7 @@ def overview_page(request: HttpRequest) -> OverviewPage:
     coming = planned(whole, now) if read.schedules is not None else None
     acts = readable_events(read.acts, withheld_from(request))
     today = [act for act in acts if act.at >= midnight]
+    unknown = _unknown_of_gone(glance.workers) if glance and read.figures and not read.figures.running else 0
     return OverviewPage(
         may_see_runs=may_see_runs,
         well=not found and not machinery.banners and (glance is not None or not may_see_runs),
@@ -174,8 +177,8 @@ def overview_page(request: HttpRequest) -> OverviewPage:
         proof=_proof(read, glance),
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
         running=_running(withheld_from(request)) if read.figures and read.figures.running else (),
-        running_words=_running_words(read.figures, machinery),
-        nothing_runs=_nothing_runs(machinery),
+        running_words=_running_words(read.figures, machinery, unknown),
+        nothing_runs=_nothing_runs(machinery, unknown),
         coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
         last_act=sentences(acts[:1])[0] if acts and not today else None,
@@ -215,6 +218,12 @@ def _other_groups(count: int) -> Trouble:
     return Trouble("warn", "error", fact, "They failed longer ago.", "", key="groups", ways=(way,))
 
 
+def _unknown_of_gone(workers: Sequence[Judged]) -> int:
+    """How many runs were at work on workers that are gone, of which nobody knows how they stand."""
+    gone = [one.beacon.started for one in workers if one.condition is Condition.GONE]
+    return unknown_of({task_id: began for started in gone for task_id, (began, _) in started.items()})
+
+
 def _running(withheld: Withheld) -> tuple[Row, ...]:
     """The runs that have been running longest, those that are late first."""
     lines = running_lines(limit=RUNNING_SHOWN, withheld=withheld)
@@ -222,9 +231,11 @@ def _running(withheld: Withheld) -> tuple[Row, ...]:
     return tuple(sorted(found, key=lambda row: row.bar is None or not row.bar.late))
 
 
-def _running_words(figures: Figures | None, machinery: Machinery) -> str:
+def _running_words(figures: Figures | None, machinery: Machinery, unknown: int) -> str:
     # Without Redis or a recorder nobody hears what starts and ends.
     recorded = "" if machinery.live and machinery.alive(RECORDER) else ", as last recorded"
+    if unknown:
+        return f"{unknown:,} not known{recorded}"
     if figures is None or not figures.running:
         listed = " listed" if machinery.live and machinery.fleet.busy else ""
         return f"none{listed}{recorded}"
@@ -232,8 +243,17 @@ def _running_words(figures: Figures | None, machinery: Machinery) -> str:
     return f"{number}, most late first{recorded}" if figures.running > 1 else f"{number}{recorded}"
 
 
-def _nothing_runs(machinery: Machinery) -> str:
-    """What stands in place of the runs; what code starts and ends between two beats is never seen at work."""
+def _nothing_runs(machinery: Machinery, unknown: int) -> str:
+    """What stands in place of the runs; what code starts and ends between two beats is never seen at work.
+
+    Args:
+        unknown: so many runs were at work on a worker that is gone, and nobody has told of them since.
+    """
+    if unknown:
+        had = "1 run was" if unknown == 1 else f"{unknown:,} runs were"
+        return (
+            f"{had} at work on a worker that is gone; how {'it stands' if unknown == 1 else 'they stand'} is not known."
+        )
     busy = machinery.fleet.busy if machinery.live else 0
     if not busy:
         return "Nothing is running."

@@ -71,6 +71,8 @@ SCHEDULE: dict[str, Chip] = {
 
 QUEUE: dict[str, Chip] = {
     "flowing": Chip("ok", "check_circle", "Flowing"),
+    "filling": Chip("idle", "trending_up", "Filling"),
+    "still": Chip("idle", "pause", "Stands still"),
     "empty": Chip("idle", "inbox", "Empty"),
     "growing": Chip("warn", "trending_up", "Growing"),
     "left": Chip("warn", "hourglass_empty", "Left behind"),

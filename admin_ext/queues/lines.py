@@ -21,9 +21,11 @@ PAGE = "admin:jobs_queue"
 ALONE, OLD, GROWING, UNEXPECTED = "alone", "old", "growing", "unexpected"
 #: A worker that is gone had received messages of it, and nobody has them now.
 LEFT = "left"
+#: More arrives than leaves, not for long so far; something waits, and nothing arrives or leaves.
+FILLING, STILL = "filling", "still"
 FLOWING, EMPTY = "flowing", "empty"
 #: Nothing to look at; "" is unknown.
-CALM = (FLOWING, EMPTY, "")
+CALM = (FLOWING, FILLING, STILL, EMPTY, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,10 @@ def queue_state(depth: Depth, latest: Latest | None, now: float) -> str:
         return GROWING
     if depth.nobody:
         return LEFT
+    if depth.ready and (rate := rate_of(depth.queue, latest, now)):
+        arrives, leaves = rate
+        if arrives >= leaves:
+            return FILLING if arrives > leaves else FLOWING if arrives else STILL
     return FLOWING if depth.workers or not depth.is_empty else EMPTY
 
 
@@ -241,4 +247,4 @@ def clears_in(depth: Depth, latest: Latest | None, now: float, *, live: bool = T
     arrives, leaves = rate
     if leaves > arrives:
         return Count(duration(depth.ready * 60 / (leaves - arrives)), known=live)
-    return Count("growing" if arrives > leaves else "stands still", known=live)
+    return Count("growing" if arrives > leaves else "as many come" if arrives else "stands still", known=live)

@@ -42,6 +42,7 @@ from jobs.schedules.verbs import change_schedule, create_schedule, refuse_unless
 
 from .access import Lacking, readable_problem
 from .fields import WhenForm
+from .listing import schedule_state
 from .sheet import ScheduleSheet, fresh_sheet, sent_sheet, why_not_schedulable
 from .shown import Shown, shown
 
@@ -225,13 +226,12 @@ class ChangeSchedule(ScheduleFormView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         stored, now = self._known, timezone.now()
         problem = problem_of(stored, now)
-        state = "broken" if problem else "on" if stored.row.enabled else "off"
         about: Shown = shown(self.request, stored, now)
         may_see_runs = may(self.request, VIEW_RUN)
         query = RunQuery(schedule_id=stored.row.pk, withheld=withheld_from(self.request))
         context = {
             "problem": readable_problem(self.request, stored.row.task, problem),
-            "chip": SCHEDULE[state],
+            "chip": SCHEDULE[schedule_state(stored, problem)],
             "about": about,
             "held_title": job_title(stored.row.task),
             "may_see_runs": may_see_runs,

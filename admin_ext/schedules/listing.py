@@ -65,7 +65,7 @@ class ScheduleLine:
 
     @property
     def trouble(self) -> bool:
-        return self.state == BROKEN and self.enabled
+        return self.state == BROKEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +100,17 @@ class _Known:
 
     @property
     def state(self) -> str:
-        return BROKEN if self.problem else ON if self.stored.row.enabled else OFF
+        return schedule_state(self.stored, self.problem)
 
     def order(self) -> tuple[int, datetime, str]:
-        rank = 0 if self.problem and self.stored.row.enabled else 1 if self.state == ON else 2
+        rank = (BROKEN, ON, OFF).index(self.state)
         far = datetime.max.replace(tzinfo=UTC)
         return rank, (self.next or far) if rank == 1 else far, self.stored.row.name.lower()
+
+
+def schedule_state(stored: Stored, problem: str) -> str:
+    """One of SCHEDULE's names: one that is off harms nobody, whatever its `problem` is."""
+    return OFF if not stored.row.enabled else BROKEN if problem else ON
 
 
 def schedule_list_page(request: HttpRequest) -> ScheduleListPage:
@@ -182,11 +187,7 @@ def _line(one: _Known, last: Run | None, lacking: Lacking, now: datetime) -> Sch
         next=upcoming,
         day=_day(upcoming, now),
         relative=f"in {duration((upcoming.at - now).total_seconds())}" if upcoming else "",
-        no_next="will not run"
-        if one.problem and row.enabled
-        else "is off"
-        if not row.enabled
-        else "has no moment to come",
+        no_next={BROKEN: "will not run", OFF: "is off"}.get(one.state, "has no moment to come"),
         last=last,
         run_needs=lacking.why_not(START_RUN, job),
         switch_needs=lacking.why_not(SWITCH_OFF if row.enabled else SWITCH_ON, job),

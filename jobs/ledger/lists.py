@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Model
 
+from jobs.fleet.headers import recorded_id
 from jobs.models import Run, RunObject
 from jobs.states import State
 
@@ -22,6 +24,24 @@ def running_lines(*, limit: int, withheld: Withheld = NOTHING) -> tuple[RunLine,
     """The runs that have been running longest."""
     found = Run.objects.filter(state=State.RUNNING).order_by("claimed_at", "id")
     return tuple(line_of(run, withheld) for run in listed(found)[:limit])
+
+
+def unknown_of(began: Mapping[str, float]) -> int:
+    """Of so many executions that nobody has heard of since: those whose runs the ledger knows no end of, and did not
+    publish again. One query, or none.
+
+    Args:
+        began: the runs' ids and when each was begun, in epoch seconds.
+    """
+    ids = [recorded_id(task_id) for task_id in began][:500]
+    found = Run.objects.filter(task_id__in=ids).values_list("task_id", "state", "published_at") if ids else ()
+    asked = dict(zip(ids, began.values(), strict=False))
+    known = [
+        task_id
+        for task_id, state, published in found
+        if state != State.QUEUED or (published is not None and published.timestamp() > asked[task_id])
+    ]
+    return len(ids) - len(known)
 
 
 def troubled_since(moment: datetime, *, limit: int) -> tuple[RunLine, ...]:

@@ -24,7 +24,8 @@ from jobs.fleet.broker import BEACONS_KEY
 from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import Latest, Point, write_samples
 from jobs.ledger.leases import hold
-from jobs.models import AuditEvent, SnoozedTrouble
+from jobs.models import AuditEvent, Run, SnoozedTrouble
+from jobs.states import State
 from tests.integration.own_redis import fresh, message, own_redis
 from tests.integration.schedule_rows import on_mars, row
 
@@ -126,6 +127,21 @@ def test_a_worker_that_is_gone_or_wedged(redis: Redis, ana: Client) -> None:
     worker(redis, "w@two")
     worker(redis, "w@three")
     assert facts(ana) == []
+
+
+def test_what_a_worker_that_is_gone_had_at_work_is_not_known_until_somebody_tells(redis: Redis, ana: Client) -> None:
+    began = time.time() - 60
+    worker(redis, "w@two", burning=False, at=began + 5, started={name: [began, 0] for name in "abc"})
+    page = page_of(ana)
+    assert page.running_words == "3 not known" and page.nothing_runs.startswith("3 runs were at work on a worker")
+    before, after = (timezone.now() - timedelta(seconds=seconds) for seconds in (70, 50))
+    Run.objects.create(task_id="a", state=State.LOST)
+    Run.objects.create(task_id="b", state=State.QUEUED, published_at=after)
+    assert page_of(ana).running_words == "1 not known"
+    Run.objects.create(task_id="c", state=State.QUEUED, published_at=before)
+    assert page_of(ana).running_words == "1 not known"
+    Run.objects.filter(task_id="c").update(state=State.SUCCEEDED)
+    assert page_of(ana).nothing_runs == "Nothing is running."
 
 
 def every(minutes: str) -> CrontabSchedule:

@@ -118,6 +118,26 @@ def test_a_growing_queue_and_one_too_old_need_a_look(redis: Redis, ana: Client) 
     assert "Growing" not in text(ana, LIST)
 
 
+@pytest.mark.parametrize(
+    ("rates", "chip", "clears"),
+    [
+        ((20, 10), "Filling", "growing"),
+        ((10, 20), "Flowing", "6.0 s"),
+        ((10, 10), "Flowing", "as many come"),
+        ((0, 0), "Stands still", "stands still"),
+    ],
+)
+def test_a_queue_flows_only_while_more_leaves_than_stays(
+    redis: Redis, ana: Client, rates: tuple[float, float], chip: str, clears: str
+) -> None:
+    beacon(redis)
+    now = time.time()
+    redis.lpush(lists_of("default")[0], message(published_at=now - 10))
+    write_samples(redis, {}, Latest(now, rates={"default": rates}))
+    shown = text(ana, LIST, q="default")
+    assert chip in shown and clears in shown and ("Flowing" in shown) == (chip == "Flowing")
+
+
 def test_runs_that_wait_in_the_ledger_are_held_for_later(redis: Redis, ana: Client) -> None:
     Run.objects.create(task_id="later", task_name="t", queue="default", state=State.WAITING)
     assert "0 with workers, 1 not yet sent" in text(ana, LIST)

@@ -103,10 +103,11 @@ def test_trouble_stands_first_then_what_fires_next_then_what_is_off(client: Clie
     row("B tomorrow")
     row("C soon", interval=IntervalSchedule.objects.create(every=1, period="minutes"))
     row("D broken", task="gone")
+    row("E broken and off", task="gone", enabled=False)
     text = text_of(client.get(LIST))
-    assert names(text) == ["D broken", "C soon", "B tomorrow", "A off"]
+    assert names(text) == ["D broken", "C soon", "B tomorrow", "A off", "E broken and off"]
     assert names(text_of(client.get(LIST + "?state=broken"))) == ["D broken"]
-    assert names(text_of(client.get(LIST + "?state=off"))) == ["A off"]
+    assert names(text_of(client.get(LIST + "?state=off"))) == ["A off", "E broken and off"]
     assert names(text_of(client.get(LIST + "?q=TOMOR"))) == ["B tomorrow"]
     assert "No schedule matches" in text_of(client.get(LIST + "?q=%00zzz&state=on"))
 
