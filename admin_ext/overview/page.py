@@ -15,17 +15,13 @@ from admin_ext.audit.sentences import Sentence, sentences
 from admin_ext.frame.machinery import RECORDER, Machinery, read_machinery
 from admin_ext.frame.sidebar import remember_failures, remember_running
 from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may, withheld_from
-from admin_ext.parts.rows import Row, rows
+from admin_ext.parts.rows import Row
 from admin_ext.parts.trouble import Part, Trouble
 from admin_ext.parts.words import capped, clock, duration, local_time, plural
 from admin_ext.schedules.access import readable_problem
 from jobs.catalog.registry import job_title
-from jobs.fleet.conditions import Condition, Judged
 from jobs.fleet.glance import Glance
-from jobs.ledger.durations import usual
-from jobs.ledger.lists import running_lines, unknown_of
-from jobs.ledger.overview import Figures
-from jobs.ledger.readable import Withheld, readable_events, readable_group
+from jobs.ledger.readable import readable_events, readable_group
 from jobs.ledger.verbs import REREAD_FACTS, RETRY_RUN
 from jobs.schedules.planned import Planned, planned
 from jobs.schedules.problems import problems
@@ -35,8 +31,8 @@ from .alerts import alerts_part, undelivered
 from .numbers import Number, numbers
 from .pictures import Day, next_day
 from .read import Read, read_database, read_redis
+from .running import longest_running, nothing_runs, running_words, unknown_of_gone
 
-RUNNING_SHOWN = 8
 NEXT_SHOWN = 6
 ACTS_SHOWN = 8
 #: So many troubles are shown; the others behind a link.
@@ -165,7 +161,7 @@ def overview_page(request: HttpRequest) -> OverviewPage:
     coming = planned(whole, now) if read.schedules is not None else None
     acts = readable_events(read.acts, withheld_from(request))
     today = [act for act in acts if act.at >= midnight]
-    unknown = _unknown_of_gone(glance.workers) if glance and read.figures and not read.figures.running else 0
+    unknown = unknown_of_gone(glance.workers) if glance and read.figures and not read.figures.running else 0
     return OverviewPage(
         may_see_runs=may_see_runs,
         well=not found and not machinery.banners and (glance is not None or not may_see_runs),
@@ -176,9 +172,9 @@ def overview_page(request: HttpRequest) -> OverviewPage:
         count=len(awake) + len(machinery.banners),
         proof=_proof(read, glance),
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
-        running=_running(withheld_from(request)) if read.figures and read.figures.running else (),
-        running_words=_running_words(read.figures, machinery, unknown),
-        nothing_runs=_nothing_runs(machinery, unknown),
+        running=longest_running(withheld_from(request)) if read.figures and read.figures.running else (),
+        running_words=running_words(read.figures, machinery, unknown, COUNT_CAP),
+        nothing_runs=nothing_runs(machinery, unknown),
         coming=_next_day(coming, read, now) if coming is not None else None,
         acts=sentences(today),
         last_act=sentences(acts[:1])[0] if acts and not today else None,
@@ -216,52 +212,6 @@ def _other_groups(count: int) -> Trouble:
     way = (reverse("admin:jobs_failuregroup_changelist"), "Failures")
     fact = f"{capped(count, COUNT_CAP)} more groups of failures need action."
     return Trouble("warn", "error", fact, "They failed longer ago.", "", key="groups", ways=(way,))
-
-
-def _unknown_of_gone(workers: Sequence[Judged]) -> int:
-    """How many runs were at work on workers that are gone, of which nobody knows how they stand."""
-    gone = [one.beacon.started for one in workers if one.condition is Condition.GONE]
-    return unknown_of({task_id: began for started in gone for task_id, (began, _) in started.items()})
-
-
-def _running(withheld: Withheld) -> tuple[Row, ...]:
-    """The runs that have been running longest, those that are late first."""
-    lines = running_lines(limit=RUNNING_SHOWN, withheld=withheld)
-    found = rows(lines, usual({line.run.task_name for line in lines}))
-    return tuple(sorted(found, key=lambda row: row.bar is None or not row.bar.late))
-
-
-def _running_words(figures: Figures | None, machinery: Machinery, unknown: int) -> str:
-    # Without Redis or a recorder nobody hears what starts and ends.
-    recorded = "" if machinery.live and machinery.alive(RECORDER) else ", as last recorded"
-    if unknown:
-        return f"{unknown:,} not known{recorded}"
-    if figures is None or not figures.running:
-        listed = " listed" if machinery.live and machinery.fleet.busy else ""
-        return f"none{listed}{recorded}"
-    number = "1 run" if figures.running == 1 else f"{capped(figures.running, COUNT_CAP)} runs"
-    return f"{number}, most late first{recorded}" if figures.running > 1 else f"{number}{recorded}"
-
-
-def _nothing_runs(machinery: Machinery, unknown: int) -> str:
-    """What stands in place of the runs; what code starts and ends between two beats is never seen at work.
-
-    Args:
-        unknown: so many runs were at work on a worker that is gone, and nobody has told of them since.
-    """
-    if unknown:
-        had = "1 run was" if unknown == 1 else f"{unknown:,} runs were"
-        return (
-            f"{had} at work on a worker that is gone; how {'it stands' if unknown == 1 else 'they stand'} is not known."
-        )
-    busy = machinery.fleet.busy if machinery.live else 0
-    if not busy:
-        return "Nothing is running."
-    if not machinery.alive(RECORDER):
-        return f"{plural(busy, 'slot')} {'is' if busy == 1 else 'are'} in use; what runs there, no recorder records."
-    if busy == 1:
-        return "1 slot was in use a moment ago, by a run that has ended or is too short to be listed."
-    return f"{busy:,} slots were in use a moment ago, by runs that have ended or are too short to be listed."
 
 
 def _next_day(found: Sequence[Planned], read: Read, now: datetime) -> NextDay:

@@ -9,7 +9,7 @@ _NAMED = 3
 
 
 def role_words(permission: str) -> str:
-    """`the role Operator or Scheduler`, by the roles that give `app.codename`; where none does, who has it all the same."""
+    """`the role Operator or Scheduler`, by the roles that give `app.codename`; where none does, who has it anyway."""
     app, _, codename = permission.partition(".")
     giving = Group.objects.filter(permissions__codename=codename, permissions__content_type__app_label=app)
     names = " or ".join(giving.order_by("name").values_list("name", flat=True)[:_NAMED])
