@@ -49,6 +49,7 @@ class FailureRow:
 
     Attributes:
         bars: the picture of seven days, a path of SVG.
+        said: the message of its newest run.
         when: what the state has to say besides: until when it is snoozed, who resolved it.
     """
 
@@ -56,6 +57,7 @@ class FailureRow:
     href: str
     chip: Chip
     job: str
+    said: str
     bars: str
     bars_words: str
     numbers: tuple[Number, ...]
@@ -172,6 +174,7 @@ def _row(line: GroupLine, now: datetime, windows: tuple[Window, ...]) -> Failure
         href=f"{place(LIST)}{group.pk}/change/",
         chip=FAILURE[line.status],
         job=job_title(group.task_name),
+        said=f"different messages, the last one: {group.message}" if group.varied else group.message,
         bars=outline(line.pace.bars, HEIGHT, step=STEP, width=WIDTH),
         bars_words=f"{plural(line.pace.week, 'failure')} in 7 days",
         numbers=numbers_of(group.pk, line.pace, windows),

@@ -94,7 +94,7 @@ class GroupPageView(ConsoleView):
         page: GroupPage = kwargs["page"]
         tab = Tab.of(self.request.GET.get("tab", ""))
         group = page.group
-        title = f"{group.error_type or 'Failure'}: {group.title}".removesuffix(": ")
+        title = f"{group.error_type or 'Failure'}: {group.message}".removesuffix(": ")
         context = {
             "group": group,
             "chip": FAILURE[page.status],
@@ -167,6 +167,7 @@ def _what(request: HttpRequest, page: GroupPage) -> dict[str, Any]:
         "error_attempt": came.attempt,
         "error_worker": came.worker,
         "error_query": link(attempt=came.attempt) if came.attempt else "",
+        "said": tuple(_shared(one, page.group.pk) for one in happened.messages),
         "shared": tuple(_shared(one, page.group.pk) for one in happened.shared),
         "looked_at": happened.looked_at,
         "notes": happened.notes,

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from admin_ext.parts.keyset import link
 from admin_ext.parts.places import place
 from admin_ext.parts.words import capped, clock
-from jobs.failures.lists import CAP, Pace
+from jobs.failures.lists import HOUR_CAP, Pace
 
 RUNS = "admin:jobs_run_changelist"
 
@@ -80,7 +80,7 @@ def windows_of(pace: Pace) -> tuple[Window, ...]:
 
 def numbers_of(pk: int, pace: Pace, windows: Sequence[Window] = ()) -> tuple[Number, ...]:
     """Of the last hour, 24 hours and 7 days, each with the list of those runs; a list gives `windows` once for all."""
-    counts = ((pace.last_hour, capped(pace.last_hour, CAP)), *((n, f"{n:,}") for n in (pace.day, pace.week)))
+    counts = ((pace.last_hour, capped(pace.last_hour, HOUR_CAP)), *((n, f"{n:,}") for n in (pace.day, pace.week)))
     address = f"{place(RUNS)}?group={pk}"
     return tuple(
         Number(text, address + window.asked, window.words, not count)

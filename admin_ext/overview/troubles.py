@@ -75,9 +75,7 @@ def of_groups(groups: Sequence[FailureGroup], now: datetime, *, may_retry: bool)
     for group in groups:
         new = group.first_seen > now - NEW
         chip = FAILURE["regressed" if group.regressed_at else "new" if new else "ongoing"]
-        # What was said last: people do not read "<n> rows" as a number.
-        message = next((" ".join(line.split()) for line in group.sample_message.splitlines()), "") or group.title
-        title = ": ".join(part for part in (group.error_type, message) if part) or "it fails without a message"
+        title = ": ".join(part for part in (group.error_type, group.message) if part) or "it fails without a message"
         total = f"{plural(group.total, 'failure')} since {clock(group.first_seen, now)}"
         ways = [(reverse("admin:jobs_failuregroup_change", args=[group.pk]), "Open")]
         if may_retry:

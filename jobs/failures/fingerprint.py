@@ -58,6 +58,7 @@ class Fingerprint:
         key: 32 hexadecimal digits.
         title: the message without what changes from run to run.
         place: "shop/gateway.py, charge"; "" where no own frame is known.
+        message_key: 16 hexadecimal digits, equal for messages that are alike.
     """
 
     key: str
@@ -65,6 +66,7 @@ class Fingerprint:
     error_type: str
     title: str
     place: str
+    message_key: str
 
 
 def fingerprint(
@@ -90,7 +92,8 @@ def fingerprint(
     text = "\x1f".join([VERSION, task_name, basis, *parts])
     key = hashlib.blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
     place = f"{_file(frame)}, {frame.function}" if frame and basis is not Basis.TYPE else ""
-    return Fingerprint(key, basis, kind, title, _text(place, 255))
+    alike = hashlib.blake2b(comparable(title).encode(errors="replace"), digest_size=8).hexdigest()
+    return Fingerprint(key, basis, kind, title, _text(place, 255), alike)
 
 
 def _text(text: str, longest: int) -> str:

@@ -25,8 +25,10 @@ State = FailureGroup.State
 _RUNNING = "running"
 #: So many groups of a tab are read and put in order; of more, those that failed last.
 MOST_READ = 300
-#: Counting stops here, of groups and of runs in the last hour.
+#: Counting stops here, of groups.
 CAP = 1_000
+#: And here, of a group's runs in the last hour: above what it counts of 24 hours as a rule.
+HOUR_CAP = 10_000
 WEEK = timedelta(days=7)
 HOURS = 7 * 24
 HOUR = timedelta(hours=1)
@@ -64,7 +66,7 @@ class Pace:
     """How often a group fails, by when its runs were asked for.
 
     Attributes:
-        last_hour: of the last 60 minutes, exact up to CAP.
+        last_hour: of the last 60 minutes, exact up to HOUR_CAP.
         day, week: since `day_since` and `week_since`, the full hours at which 24 h and 7 d begin.
         hours: of each of the last HOURS hours of the clock, the one that runs included, oldest first.
     """
@@ -218,11 +220,11 @@ def _pace(last_hour: int, hours: Counter[datetime], now: datetime) -> Pace:
 
 
 def _last_hour(pks: Sequence[int], now: datetime) -> list[Sql]:
-    """Of each group, by its row's number; exact, unlike the counts by the clock's hours. Each look-up ends at CAP."""
+    """Of each group, by its row's number; exact, unlike the counts by the clock's hours. Each ends at HOUR_CAP."""
     if not pks:
         return []
     # Put into SQL once and said anew for each group: fifty querysets take longer than the database.
-    sql, (_, since, _) = _counted("", in_last_hour(now).filter(failure_group_id=pks[0]))
+    sql, (_, since, _) = _counted("", in_last_hour(now).filter(failure_group_id=pks[0]), HOUR_CAP)
     return [(sql, (str(pk), since, pk)) for pk in pks]
 
 
@@ -236,9 +238,9 @@ def _of(view: View, now: datetime) -> Q:
     }[view]
 
 
-def _counted(name: str, rows: QuerySet[Any]) -> Sql:
-    """One row: how many there are; one more than CAP means "more than that"."""
-    sql, values = rows.values("pk")[: CAP + 1].query.sql_with_params()
+def _counted(name: str, rows: QuerySet[Any], most: int = CAP) -> Sql:
+    """One row: how many there are; one more than `most` means "more than that"."""
+    sql, values = rows.values("pk")[: most + 1].query.sql_with_params()
     return f"SELECT %s AS name, COUNT(*) AS number FROM ({sql}) counted", (name, *values)  # noqa: S608 - from the ORM
 
 

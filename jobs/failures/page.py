@@ -16,12 +16,14 @@ from jobs.errors import UnknownJob
 from jobs.ledger.needing_action import needing_action
 from jobs.ledger.nested import CountOf
 from jobs.ledger.readable import NOTHING, Withheld, readable, readable_attempt, readable_events, readable_group
+from jobs.ledger.redaction import hide_in_text
 from jobs.ledger.shown_arguments import without_secrets
 from jobs.ledger.verbs import RETRY_RUN
 from jobs.models import Attempt, AuditEvent, FailureGroup, FailureNote, Run
 from jobs.states import State
 
-from .lists import CAP, Pace, Status, in_last_hour, pace_of, status_of
+from .lists import CAP, HOUR_CAP, Pace, Status, in_last_hour, pace_of, status_of
+from .normal import normalise
 
 #: What failed runs share is told of so many, the newest, and not of fewer than LEAST.
 LOOKED_AT = 200
@@ -31,6 +33,7 @@ SHARE = 0.2
 #: Longer arguments are left out of it, and so are longer values.
 LONGEST_ARGUMENTS, LONGEST_VALUE = 10_000, 80
 SHOWN = 6
+MESSAGES_SHOWN = 5
 #: What is read of 200 runs: what they are compared by, and what the page says of the newest.
 READ = ("task_id", "task_name", "worker", "release", "arguments_exact", "error_type", "error_message")
 NOTES_SHOWN = EVENTS_SHOWN = 50
@@ -91,11 +94,12 @@ class WhatHappened:
     Attributes:
         run: its newest failed run, with the columns READ; None where that was pruned.
         attempt: how that run ended; None where no attempt of it is kept.
-        hours: failures in each of the last HOURS_SHOWN hours, oldest first.
+        messages: what the newest runs said, most often first; () where all said the same.
     """
 
     run: Run | None
     attempt: Attempt | None
+    messages: tuple[Shared, ...]
     shared: tuple[Shared, ...]
     looked_at: int
     notes: tuple[FailureNote, ...]
@@ -113,7 +117,7 @@ def group_page(pk: int, now: datetime, withheld: Withheld = NOTHING) -> GroupPag
     counted = FailureGroup.objects.annotate(
         needing=CountOf(needing_action(now).values("pk")[: CAP + 1]),
         running_now=CountOf(running.values("pk")[: CAP + 1]),
-        last_hour=CountOf(in_last_hour(now).filter(failure_group=OuterRef("pk")).values("pk")[: CAP + 1]),
+        last_hour=CountOf(in_last_hour(now).filter(failure_group=OuterRef("pk")).values("pk")[: HOUR_CAP + 1]),
         was_retried=Exists(retries.order_by()),
         has_notes=Exists(FailureNote.objects.filter(group=OuterRef("pk")).order_by()),
     )
@@ -148,6 +152,7 @@ def what_happened(page: GroupPage) -> WhatHappened:
     return WhatHappened(
         run=readable(newest, hidden) if newest else None,
         attempt=readable_attempt(attempt, withheld=page.withheld) if attempt else None,
+        messages=() if page.withheld else messages(runs),
         shared=() if page.withheld else shared(runs, page.job),
         looked_at=len(runs),
         notes=tuple(FailureNote.objects.filter(group=page.group)[:NOTES_SHOWN]) if page.has_notes else (),
@@ -173,6 +178,21 @@ def shared(runs: Sequence[Run], job: Job | None) -> tuple[Shared, ...]:
             values.setdefault((f"={name}", labels.get(name, name)), Counter())[value] += 1
     found = [one for (key, label), counter in values.items() if (one := _top(key, label, counter, len(runs)))]
     return tuple(sorted(found, key=lambda one: -one.count)[:SHOWN])
+
+
+def messages(runs: Sequence[Run]) -> tuple[Shared, ...]:
+    """What these runs said and how many of them: as they said it, or without what changes where that is too many."""
+    said = Counter(_first_line(run.error_message) for run in runs)
+    if len(said) > MESSAGES_SHOWN:
+        said = Counter(normalise(run.error_message) for run in runs)
+    if len(said) < 2:
+        return ()
+    found = [Shared("Message", hide_in_text(text), n, len(runs)) for text, n in said.most_common(MESSAGES_SHOWN)]
+    return tuple(found)
+
+
+def _first_line(message: str) -> str:
+    return next((" ".join(line.split()) for line in message.splitlines() if line.strip()), "")
 
 
 def _top(key: str, label: str, counter: Counter[str], of: int) -> Shared | None:

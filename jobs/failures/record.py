@@ -138,6 +138,7 @@ def _group_row(failures: Sequence[_Failure]) -> GroupRow:
         first_seen=min(one.at for one in failures),
         last_seen=newest.at,
         n=len(failures),
+        varied=len({one.fingerprint.message_key for one in failures}) > 1,
     )
 
 

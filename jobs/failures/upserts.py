@@ -17,7 +17,8 @@ from .fingerprint import Fingerprint
 
 @dataclass(frozen=True, slots=True)
 class GroupRow:
-    """The failures of one batch with one fingerprint; `last_run` and `sample_message` are of the newest of them."""
+    """The failures of one batch with one fingerprint; `last_run` and `sample_message` are of the newest of them,
+    and `varied` says that their messages are not all alike."""
 
     fingerprint: Fingerprint
     task_name: str
@@ -26,6 +27,7 @@ class GroupRow:
     first_seen: datetime
     last_seen: datetime
     n: int
+    varied: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ _CASE = FailureCase._meta.db_table
 _GROUP_COLUMNS = (
     *("fingerprint", "basis", "task_name", "error_type", "title", "place", "sample_message", "last_run"),
     *("first_seen", "last_seen", "total", "hurting", "healed_by", "state", "decided_by", "version"),
+    *("message_key", "varied"),
 )
 _NEWER = f"excluded.last_seen >= {_GROUP}.last_seen"
 _ADD_GROUPS = f"""
@@ -61,6 +64,9 @@ _ADD_GROUPS = f"""
     ON CONFLICT (fingerprint) DO UPDATE SET
         total = {_GROUP}.total + excluded.total,
         hurting = {_GROUP}.hurting + excluded.hurting,
+        varied = {_GROUP}.varied OR excluded.varied
+            OR ({_GROUP}.message_key <> '' AND {_GROUP}.message_key <> excluded.message_key),
+        message_key = excluded.message_key,
         first_seen = CASE WHEN excluded.first_seen < {_GROUP}.first_seen
             THEN excluded.first_seen ELSE {_GROUP}.first_seen END,
         last_seen = CASE WHEN {_NEWER} THEN excluded.last_seen ELSE {_GROUP}.last_seen END,
@@ -90,6 +96,7 @@ def add_groups(rows: Sequence[GroupRow]) -> list[Kept]:
             *(row.fingerprint.key, row.fingerprint.basis.value, row.task_name, row.fingerprint.error_type),
             *(row.fingerprint.title, row.fingerprint.place, row.sample_message, row.last_run),
             *(_moment(row.first_seen), _moment(row.last_seen), row.n, row.n, "", FailureGroup.State.OPEN.value, "", 0),
+            *(row.fingerprint.message_key, row.varied),
         )
         for row in rows
     ]

@@ -70,6 +70,7 @@ def readable_group(group: FailureGroup, withheld: Withheld = NOTHING) -> Failure
     """`group` itself, as it may be shown; it must not be saved any more."""
     if group.task_name in withheld:
         group.error_type, group.title, group.sample_message, group.place = "", NOT_SHOWN, "", ""
+        group.varied = False
     else:
         group.title, group.sample_message = hide_in_text(group.title), hide_in_text(group.sample_message)
     return group

@@ -27,6 +27,10 @@ class FailureGroup(models.Model):
     place = models.CharField(max_length=255, blank=True)
     #: Of its newest run, as it was.
     sample_message = models.CharField(max_length=500, blank=True)
+    #: A digest of `title` as two messages are compared; "" before the first failure since this is kept.
+    message_key = models.CharField(max_length=16, blank=True, db_default="", editable=False)
+    #: Not all of its messages are alike.
+    varied = models.BooleanField(db_default=False)
     #: The id of its newest run.
     last_run = models.CharField(max_length=255)
     first_seen = models.DateTimeField()
@@ -64,6 +68,12 @@ class FailureGroup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.error_type or 'Failure'} in {self.task_name}"
+
+    @property
+    def message(self) -> str:
+        """What its newest run said, as it was: people do not read "<n> rows" as a number, and a key in quotes tells."""
+        said = next((" ".join(line.split()) for line in self.sample_message.splitlines() if line.strip()), "")
+        return said or self.title
 
 
 class FailureCount(models.Model):

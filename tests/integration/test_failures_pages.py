@@ -58,11 +58,47 @@ def text_of(client: Client, address: str, **values: Any) -> str:
 
 def test_the_list_shows_what_needs_action_and_links_what_it_counts(page: Client, group: FailureGroup) -> None:
     text = text_of(page, LIST)
-    assert "<b>ValueError</b> order &lt;n&gt; is wrong" in text and "shop/pay.py, charge" in text
+    assert f"<b>ValueError</b> {group.sample_message}" in text and group.sample_message.startswith("order") and "shop/pay.py, charge" in text
     for since in ("1h", (timezone.now() - timedelta(days=1)).strftime("%Y-%m-%dT%H")):
         assert f"{RUNS}?group={group.pk}&amp;since={since.replace(':', '%3A')}" in text
     assert 'oc-badge--danger">1<' in text
     assert text.count('class="oc-row') == 1
+
+
+def test_a_key_in_quotes_tells_what_is_missing(page: Client) -> None:
+    record(failed(run_of(), error_type="KeyError", error_message="'customer'"))
+    assert "<b>KeyError</b> &#x27;customer&#x27;" in text_of(page, LIST)
+    group = FailureGroup.objects.get()
+    assert "KeyError: &#x27;customer&#x27;" in text_of(page, f"{LIST}{group.pk}/change/")
+    assert "customer" in text_of(page, "/admin/")
+
+
+def test_different_messages_are_shown_with_their_shares(page: Client) -> None:
+    said = ["no route to host", "no route to host", "connection refused", "timed out"]
+    record(*(failed(run_of(ago=100 - at), error_message=text) for at, text in enumerate(said)))
+    group = FailureGroup.objects.get()
+    assert group.varied and "different messages, the last one: timed out" in text_of(page, LIST)
+    text = " ".join(text_of(page, f"{LIST}{group.pk}/change/").split())
+    assert re.search(r"<span>no route to host</span><b>50 %</b>", text)
+    assert re.search(r"<span>connection refused</span><b>25 %</b>", text)
+
+
+def test_messages_that_differ_in_numbers_alone_are_alike(page: Client, group: FailureGroup) -> None:
+    record(failed(run_of()))
+    group.refresh_from_db()
+    assert not group.varied and "different messages" not in text_of(page, LIST)
+    record(failed(run_of(), error_message="another thing"))
+    group.refresh_from_db()
+    assert group.varied
+
+
+def test_many_failures_of_one_hour_are_counted(page: Client) -> None:
+    number = 1_003
+    record(*(failed(run_of(ago=5)) for _ in range(number)))
+    group = FailureGroup.objects.get()
+    for address in (LIST, f"{LIST}{group.pk}/change/"):
+        text = text_of(page, address)
+        assert "1,003" in text and "1,000+" not in text
 
 
 def test_numbers_are_the_lists_that_they_link_to(page: Client, group: FailureGroup) -> None:
