@@ -89,6 +89,12 @@ def icon(name: str, tone: str = "", label: str = "") -> str:
     return format_html('<span class="material-symbols-outlined oc-icon{}" aria-hidden="true">{}</span>', tinted, name)
 
 
+@register.filter
+def number(value: int | str) -> str:
+    """`1,237` for 1237; what is in words already stays."""
+    return f"{value:,}" if isinstance(value, int) else value
+
+
 @register.simple_tag
 def options(offered: Iterable[tuple[str, str]], chosen: str) -> str:
     """What a select offers, value and words of each."""

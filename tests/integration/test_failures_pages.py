@@ -58,7 +58,11 @@ def text_of(client: Client, address: str, **values: Any) -> str:
 
 def test_the_list_shows_what_needs_action_and_links_what_it_counts(page: Client, group: FailureGroup) -> None:
     text = text_of(page, LIST)
-    assert f"<b>ValueError</b> {group.sample_message}" in text and group.sample_message.startswith("order") and "shop/pay.py, charge" in text
+    assert (
+        f"<b>ValueError</b> {group.sample_message}" in text
+        and group.sample_message.startswith("order")
+        and "shop/pay.py, charge" in text
+    )
     for since in ("1h", (timezone.now() - timedelta(days=1)).strftime("%Y-%m-%dT%H")):
         assert f"{RUNS}?group={group.pk}&amp;since={since.replace(':', '%3A')}" in text
     assert 'oc-badge--danger">1<' in text
