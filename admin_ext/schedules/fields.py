@@ -30,8 +30,9 @@ from jobs.schedules.spec import (
     checked_calendar,
     every_of,
     once_at,
-    zones,
 )
+
+from .zones import known_zone, zone_choices
 
 EVERY, DAYS, MONTH, CRON, ONCE = "every", "days", "month", "cron", "once"
 HOW = [
@@ -51,6 +52,8 @@ ASKS = {
     CRON: ("cron", "zone"),
     ONCE: ("at", "zone"),
 }
+#: The ways that have a zone of their own.
+_ZONED = frozenset(way for way, asked in ASKS.items() if "zone" in asked)
 #: Where the domain's word for a field is another.
 _BESIDE = {DAYS: {"cron": "days"}, MONTH: {"cron": "day"}}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::00)?", re.ASCII)
@@ -96,16 +99,19 @@ class WhenForm(forms.Form):
         widget=forms.TextInput({"class": f"{INPUT} oc-full oc-code", "spellcheck": "false"}),
     )
     at = forms.CharField(label="At", required=False, widget=MomentInput({"class": f"{INPUT} oc-date"}))
-    zone = forms.ChoiceField(label="Time zone", required=False, widget=forms.Select({"class": SELECT}))
+    zone = forms.ChoiceField(
+        label="Time zone", required=False, widget=forms.Select({"class": SELECT, "data-oc-zones": "This browser"})
+    )
     start = MomentField(label="Not before", required=False, widget=MomentInput({"class": f"{INPUT} oc-date"}))
     until = MomentField(label="Until", required=False, widget=MomentInput({"class": f"{INPUT} oc-date"}))
 
     def __init__(self, data: Mapping[str, Any] | None = None, *, initial: Mapping[str, Any] | None = None) -> None:
         super().__init__(data, initial=dict(initial or first_time()))
         default = str(settings.TIME_ZONE)
-        self.fields["zone"].choices = [(name, name) for name in sorted(zones() | {default})]  # type: ignore[attr-defined]
+        held = str(self.initial.get("zone") or default)
+        self.fields["zone"].choices = zone_choices(default, held)  # type: ignore[attr-defined]
         self.fields["zone"].initial = default
-        here = f"Time in {timezone.get_current_timezone_name()}."
+        here = "Time in the schedule's zone." if self._how in _ZONED else f"Time in {default}."
         self.fields["start"].help_text = f"{here} An interval counts from it. Left empty: from now."
         self.fields["until"].help_text = f"{here} From then on it does not run. Left empty: no end."
         for name in ("unit", "days", "month", "zone"):
@@ -115,6 +121,16 @@ class WhenForm(forms.Form):
     def add_prefix(self, field_name: str) -> str:
         return f"oc.{field_name}"
 
+    @property
+    def _how(self) -> str:
+        return str(self.data.get(self.add_prefix("how"), "") if self.is_bound else self.initial.get("how", ""))
+
+    @property
+    def _zone(self) -> ZoneInfo:
+        """The zone in which its moments are told: the chosen one, where its way has one that can be chosen."""
+        given = self.data.get(self.add_prefix("zone")) if self.is_bound else self.initial.get("zone")
+        return known_zone(given if self._how in _ZONED else None)
+
     def _clean_fields(self) -> None:
         """Only the fields of the chosen way are read: what stands in the others is not sent by anybody's wish."""
         how = str(self.data.get(self.add_prefix("how"), ""))
@@ -123,7 +139,8 @@ class WhenForm(forms.Form):
             if name not in asked:
                 continue
             try:
-                self.cleaned_data[name] = bound.field.clean(bound.data)
+                with timezone.override(self._zone):
+                    self.cleaned_data[name] = bound.field.clean(bound.data)
             except ValidationError as error:
                 self.add_error(name, error)
 
@@ -154,7 +171,8 @@ class WhenForm(forms.Form):
     def _limit(self, name: str) -> str:
         text = str(self[name].value() or "")
         try:
-            return exact(moment_of(text)) if text else ""
+            with timezone.override(self._zone):
+                return exact(moment_of(text)) if text else ""
         except ValidationError:
             return text
 
@@ -206,14 +224,15 @@ class DetailsForm(forms.Form):
 
 
 def first_time() -> dict[str, Any]:
-    """What an empty form proposes."""
-    return {"how": DAYS, "days": [value for value, _ in WEEK[:5]], "clock": "06:30", "count": "15", "unit": "minutes"}
+    """What an empty form proposes; not on which days, because nobody knows whether it is a daily thing."""
+    return {"how": DAYS, "days": [], "clock": "06:30", "count": "15", "unit": "minutes"}
 
 
 def initial_of(spec: Spec | None, start: datetime | None, until: datetime | None) -> dict[str, Any]:
     """The fields of a schedule that exists, in the simplest way that says its time."""
     held: dict[str, Any] = first_time() | _told(spec)
-    return held | {"start": moment_text(start) if start else "", "until": moment_text(until) if until else ""}
+    with timezone.override(known_zone(held.get("zone"))):
+        return held | {"start": moment_text(start) if start else "", "until": moment_text(until) if until else ""}
 
 
 def _told(spec: Spec | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import User
@@ -151,7 +152,27 @@ def test_the_title_and_the_folded_line_tell_which_and_when(client: Client) -> No
     made = row(start_time=datetime(2026, 11, 23, 2, 8, 12, tzinfo=UTC))
     text = text_of(client.get(change(made)))
     assert "<title> Schedule Nightly sum |" in text and "<title> New schedule of Add |" in text_of(client.get(NEW))
-    assert "not before Mon 23 Nov 2026, 02:08:12 UTC, without end" in text
+    assert "not before Mon 23 Nov 2026, 04:08:12 EET, without end" in text
+    paris = CrontabSchedule.objects.create(minute="0", hour="6", timezone="Europe/Paris")
+    made = row("In Paris", crontab=paris, start_time=datetime(2026, 11, 23, 2, 8, 12, tzinfo=UTC))
+    text = text_of(client.get(change(made)))
+    assert "not before Mon 23 Nov 2026, 03:08:12 CET" in text and 'value="2026-11-23T03:08:12"' in text
+    assert "Time in the schedule&#x27;s zone" in text
+
+
+def test_limits_are_read_in_the_zone_of_the_schedule(client: Client) -> None:
+    client.post(NEW, form(**{"oc.start": "2031-07-01T00:00", "oc.zone": "Asia/Tokyo"}))
+    assert PeriodicTask.objects.get().start_time == datetime(2031, 6, 30, 15, tzinfo=UTC)
+    client.post(NEW, form(**{"oc.name": "x", "oc.start": "2031-07-01T00:00", "oc.how": "every", "oc.count": "2"}))
+    assert PeriodicTask.objects.get(name="x").start_time == datetime(2031, 7, 1, tzinfo=UTC)
+
+
+def test_zones_are_places_and_no_day_is_proposed(client: Client) -> None:
+    text = text_of(client.get(NEW))
+    zones = re.findall(r'<option value="([\w/+-]+)"', text.split('name="oc.zone"')[1].split("</select>")[0])
+    assert zones[0] == "UTC" and "Europe/Paris" in zones
+    assert not {"Zulu", "W-SU", "US/Central", "Etc/GMT+5"} & set(zones)
+    assert not re.search(r'name="oc.days"[^>]* checked[ >=]', text)
 
 
 def test_a_name_that_another_has_is_refused(client: Client) -> None:
@@ -320,11 +341,12 @@ def test_the_anchor_of_an_old_interval_stays_when_its_name_changes(client: Clien
 
 def test_the_trail_says_everything_that_was_changed(client: Client) -> None:
     made = row(kwargs='{"a": 1, "b": 2}', queue="bulk")
-    until = (timezone.localtime() + timedelta(days=9)).replace(hour=6, minute=0, second=0, microsecond=0)
+    zone = ZoneInfo("Europe/Vilnius")
+    until = (timezone.localtime(None, zone) + timedelta(days=9)).replace(hour=6, minute=0, second=0, microsecond=0)
     sent = form(a="5", b=None, **{"oc.description": "For  the bank", "oc.until": f"{until:%Y-%m-%dT%H:%M}"})
     assert client.post(change(made), sent | {"oc.enabled": "", "oc.seen": seen(made)}).status_code == 302
     assert AuditEvent.objects.get().details["changed"] == [
-        f"until: none to {until:%Y-%m-%d %H:%M %Z}",
+        f"until: none to {until.astimezone(UTC):%Y-%m-%d %H:%M %Z}",
         "on: yes to no",
         "description: none to For the bank",
         "queue: bulk to none",

@@ -36,6 +36,17 @@
     if (event.target instanceof HTMLSelectElement && "ocSend" in event.target.dataset) event.target.form.requestSubmit();
   });
 
+  // A list of time zones begins with that of this browser.
+  for (const list of document.querySelectorAll("[data-oc-zones]")) {
+    const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+    const option = [...list.options].find(({ value }) => value === here);
+    if (!option || option.selected) continue;
+    const group = document.createElement("optgroup");
+    group.label = list.dataset.ocZones;
+    group.append(option);
+    list.prepend(group);
+  }
+
   const COPIES = "[data-oc-copy], [data-oc-copy-from]";
   document.addEventListener("click", async (event) => {
     const button = event.target instanceof Element && event.target.closest(COPIES);
