@@ -100,6 +100,7 @@ def test_a_schedule_from_its_form_to_its_run(page: Page) -> None:
     page.get_by_label("Name").fill("Add each morning")
     page.locator("input[name=a]").fill("5")
     page.get_by_label("On days", exact=True).check()
+    page.get_by_label("Mon", exact=True).check()
     page.locator("input[name='oc.clock']").fill("06:30")
     expect(page.locator(".oc-moments__sentence")).to_contain_text("at 06:30", timeout=10_000)
     page.get_by_role("button", name="Save schedule").click()
