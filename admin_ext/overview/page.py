@@ -28,6 +28,8 @@ from jobs.schedules.problems import problems
 
 from . import troubles
 from .alerts import alerts_part, undelivered
+from .first_steps import KEY as FIRST_STEPS
+from .first_steps import Step, first_steps
 from .numbers import Number, numbers
 from .pictures import Day, next_day
 from .read import Read, read_database, read_redis
@@ -86,8 +88,9 @@ class OverviewPage:
         troubles: what needs a look and no banner says; `more`: so many others behind a link.
         asleep: troubles that the viewer has put aside; `show_asleep`: they are shown.
         count: how many things need a look, those of the banners included.
-        well: nothing needs a look, nothing is put aside, and everything could be looked at.
+        well: nothing needs a look, nothing is put aside, everything could be looked at, and there was something.
         proof: why one may believe that all is well.
+        steps: what a new console still lacks; () once it lacks nothing, or the viewer has put them aside.
         nothing_runs: said where there are no rows of what runs.
         coming: None for who may not see schedules.
         last_act: the newest act by hand when there was none today.
@@ -105,6 +108,7 @@ class OverviewPage:
     show_asleep: bool
     count: int
     proof: str
+    steps: tuple[Step, ...]
     numbers: tuple[Number, ...]
     running: tuple[Row, ...]
     running_words: str
@@ -161,16 +165,20 @@ def overview_page(request: HttpRequest) -> OverviewPage:
     coming = planned(whole, now) if read.schedules is not None else None
     acts = readable_events(read.acts, withheld_from(request))
     today = [act for act in acts if act.at >= midnight]
+    steps = _steps(request, read)
     unknown = unknown_of_gone(glance.workers) if glance and read.figures and not read.figures.running else 0
     return OverviewPage(
         may_see_runs=may_see_runs,
-        well=not found and not machinery.banners and (glance is not None or not may_see_runs),
+        # Over four zeros it says nothing: there the first steps are all that there is to say.
+        well=not (found or machinery.banners or (steps and read.figures and not read.figures.ran.total))
+        and (glance is not None or not may_see_runs),
         troubles=tuple(shown),
         more=len(awake) - len(shown),
         asleep=tuple(Asleep(one, clock(read.asleep[one.key], now)) for one in found if one.key in read.asleep),
         show_asleep=show_asleep,
         count=len(awake) + len(machinery.banners),
         proof=_proof(read, glance),
+        steps=steps,
         numbers=numbers(read.figures, machinery, glance, COUNT_CAP) if read.figures else (),
         running=longest_running(withheld_from(request)) if read.figures and read.figures.running else (),
         running_words=running_words(read.figures, machinery, unknown, COUNT_CAP),
@@ -237,6 +245,14 @@ def _coming(one: Planned, now: datetime) -> Coming:
         href=reverse("admin:django_celery_beat_periodictask_change", args=[row.pk]),
         relative=f"in {duration(max((at - now).total_seconds(), 0.0))}",
     )
+
+
+def _steps(request: HttpRequest, read: Read) -> tuple[Step, ...]:
+    if FIRST_STEPS in read.asleep:
+        return ()
+    # django-celery-beat makes a schedule of Celery's own by itself.
+    own = None if read.schedules is None else any(not one.row.task.startswith("celery.") for one in read.schedules)
+    return first_steps(request, read.begun, scheduled=own, told_outside=bool(read.channels))
 
 
 def _proof(read: Read, glance: Glance | None) -> str:

@@ -26,6 +26,8 @@ from jobs.models import AlertChannel, AuditEvent, FailureGroup, SnoozedTrouble
 from jobs.schedules.spec import Calendar
 from jobs.schedules.stored import Stored, read_already
 
+from . import first_steps
+
 #: So many schedules are looked at, in the order of their names.
 MOST_SCHEDULES = 300
 #: For people outside, who are told in the background, so many schedules and groups of failures are looked at.
@@ -42,6 +44,7 @@ class Read:
         figures: None for who may not see runs; `groups` need action.
         schedules: those that are on; None for who may not see schedules. `more`: there are others.
         channels: how telling people outside goes, one row for each address and the webhook.
+        begun: what the first steps are ticked by.
     """
 
     acts: tuple[AuditEvent, ...]
@@ -51,6 +54,7 @@ class Read:
     schedules: tuple[Stored, ...] | None = None
     more: bool = field(default=False)
     channels: tuple[AlertChannel, ...] = ()
+    begun: Mapping[str, Sequence[Told]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ def read_database(
         rows_of("channels", AlertChannel.objects.order_by("name"), MOST_ADDRESSES + 1),
     ]
     parts += figure_parts(now, cap=cap) if runs else []
+    parts += first_steps.parts()
     parts += _schedule_parts(MOST_SCHEDULES) if schedules else []
     told = ask(parts)
     stored = _schedules(told) if schedules else None
@@ -100,6 +105,7 @@ def read_database(
         schedules=stored[:MOST_SCHEDULES] if stored is not None else None,
         more=stored is not None and len(stored) > MOST_SCHEDULES,
         channels=tuple(made(AlertChannel, one.row) for one in told["channels"]),
+        begun=told,
     )
 
 

@@ -26,7 +26,7 @@ from jobs.fleet.workers import Fleet
 from jobs.ledger.audit import Actor, Subject, record
 from jobs.ledger.durations import forget_durations
 from jobs.ledger.leases import hold
-from jobs.models import AuditEvent, FailureGroup, Lease, Run
+from jobs.models import AlertChannel, AuditEvent, FailureGroup, Lease, Run
 from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.integration.plans import cost, statements
@@ -61,10 +61,42 @@ def make(number: int, state: State, **values: object) -> Run:
 
 
 def test_all_is_well_with_its_proof(client: Client, all_well: None) -> None:
+    make(9, State.SUCCEEDED)
     text = client.get("/admin/").content.decode()
     assert "All is well." in text and "No failure needs action, the longest wait is 1 min 30 s. Redis," in text
     assert "1 heard" in text and "0 of 2 slots in use" in text and "Read now" in text
     assert "<title> Overview | Operations</title>" in text and "Needs attention" not in text
+
+
+def _steps(client: Client) -> dict[str, bool]:
+    page: OverviewPage = client.get("/admin/").context["page"]
+    return {step.icon: step.done for step in page.steps}
+
+
+def test_an_empty_console_shows_the_first_steps_until_each_is_done(client: Client, all_well: None) -> None:
+    assert _steps(client) == {"play_circle": False}, "an operator may take one of them"
+    root = User.objects.create_superuser("root")
+    User.objects.filter(is_superuser=False).update(is_staff=False)
+    client.force_login(root)
+    text = client.get("/admin/").content.decode()
+    assert "All is well." not in text and "First steps" in text
+    # The jobs of the tests are jobs of one's own.
+    assert _steps(client) == {
+        "play_circle": False, "calendar_clock": False, "code": True, "group_add": False, "notifications": False,
+    }  # fmt: skip
+    row()
+    User.objects.update(is_staff=True)
+    record("start_run", Actor.person(root, via="admin"), Subject("job", under_test.add.name, "Add"))
+    assert [icon for icon, done in _steps(client).items() if not done] == ["notifications"]
+    AlertChannel.objects.create(name=f"{AlertChannel.MAIL}ops@example.com")
+    assert _steps(client) == {} and "First steps" not in client.get("/admin/").content.decode()
+
+
+def test_the_first_steps_can_be_put_aside_by_each_for_themselves(client: Client, all_well: None) -> None:
+    client.post("/admin/jobs/run/overview/snooze/", {"key": "first-steps", "for": "1w"})
+    assert _steps(client) == {}
+    client.force_login(User.objects.create_superuser("root"))
+    assert _steps(client)
 
 
 def group(number: int, **values: Any) -> FailureGroup:

@@ -81,6 +81,7 @@ def facts(client: Client) -> list[str]:
 
 def test_nothing_wrong_is_one_sentence_with_its_proof(redis: Redis, ana: Client) -> None:
     row(last_run_at=timezone.now())
+    Run.objects.create(task_id="a", state=State.SUCCEEDED)
     page = page_of(ana)
     assert page.well and page.proof == (
         "The one schedule missed nothing in the last 24 h, no failure needs action, no message waits. "
