@@ -84,15 +84,6 @@ UNFOLD: dict[str, Any] = {
                         "permission": "admin_ext.frame.sidebar.may_see_schedules",
                     },
                     {
-                        "title": "Facts set aside",
-                        "icon": "sync_problem",
-                        "link": _at("admin:jobs_facts_set_aside"),
-                        "permission": "admin_ext.frame.sidebar.may_see_set_aside",
-                        "active": "admin_ext.frame.sidebar.set_aside_is_current",
-                        "badge": "admin_ext.frame.sidebar.set_aside_badge",
-                        "badge_variant": "warning",
-                    },
-                    {
                         "title": "Queues",
                         "icon": "inbox",
                         "link": _at("admin:jobs_queues"),
@@ -124,6 +115,15 @@ UNFOLD: dict[str, Any] = {
                         "link": _at("admin:django_celery_results_taskresult_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_results",
                         "active": "admin_ext.frame.sidebar.results_is_current",
+                    },
+                    {
+                        "title": "Facts set aside",
+                        "icon": "sync_problem",
+                        "link": _at("admin:jobs_facts_set_aside"),
+                        "permission": "admin_ext.frame.sidebar.may_see_set_aside",
+                        "active": "admin_ext.frame.sidebar.set_aside_is_current",
+                        "badge": "admin_ext.frame.sidebar.set_aside_badge",
+                        "badge_variant": "warning",
                     },
                     {
                         "title": "Users",

@@ -89,7 +89,7 @@ def _facts(line: QueueLine | None, ready: int | None) -> list[Consequence]:
         ),
     ]
     if line is not None:
-        held = f"What workers hold stays and runs: {line.reserved.text} reserved, {line.held.text} held for later, "
+        held = f"What workers hold stays and runs: {line.reserved.text} received and not begun, {line.held.text} held for later, "
         facts.append(Consequence("memory", f"{held}{line.running.text} running."))
     return facts
 

@@ -8,7 +8,7 @@ from admin_ext.parts.words import exact, plural
 from jobs.ledger.run_page import RunPage
 from jobs.ledger.shown_arguments import raw_arguments
 
-GUARANTEED = "console run: exactly one claim an attempt"
+GUARANTEED = "console run: one worker alone may take each attempt"
 OBSERVED = "observed run: Celery's own delivery rules"
 
 
@@ -37,7 +37,7 @@ def technical(page: RunPage) -> tuple[tuple[Details, ...], tuple[Details, ...]]:
         Detail("Task id", run.task_id, copy=True),
         Detail("Function", run.task_name or "unnamed", copy=bool(run.task_name)),
         Detail("Delivery", GUARANTEED if run.guaranteed else OBSERVED),
-        Detail("Nonce", run.nonce or "none: only forms and schedules have one", copy=bool(run.nonce)),
+        Detail("Asked for once by", run.nonce or "nothing: only forms and schedules have such a mark", copy=bool(run.nonce)),
     )
     message = (
         Detail("Published by", run.origin or "not known", copy=bool(run.origin)),
@@ -54,8 +54,8 @@ def technical(page: RunPage) -> tuple[tuple[Details, ...], tuple[Details, ...]]:
     execution = (
         Detail("Attempt", str(run.attempt) if run.attempt else "none"),
         Detail("Retries", f"{run.retries:,} by Celery"),
-        Detail("Claimed", exact(run.claimed_at) if run.claimed_at else "not claimed"),
-        Detail("Claimed by", run.claimed_by or "nobody", copy=bool(run.claimed_by)),
+        Detail("Taken", exact(run.claimed_at) if run.claimed_at else "by no worker"),
+        Detail("Taken by process", run.claimed_by or "nobody", copy=bool(run.claimed_by)),
         Detail("Started", exact(run.started_at) if run.started_at else "not known"),
         Detail("Ended", exact(run.finished_at) if run.finished_at else "not yet" if run.is_active else "not known"),
         Detail("Worker", run.worker or "not known", copy=bool(run.worker)),

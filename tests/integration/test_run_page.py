@@ -76,7 +76,7 @@ def test_every_state_has_a_chip_and_a_page(client: Client, state: State) -> None
 
     assert chips.RUN[state].word in text
     assert "Started by <b>Ana Petrova</b>" in text and "2 min ago" in text and "because “Month end”" in text
-    assert "console run: exactly one claim an attempt" in text
+    assert "console run: one worker alone may take each attempt" in text
     polls = 'hx-trigger="every 2s, oc-ended from:body"' in text
     assert polls == (state in ACTIVE)
 
