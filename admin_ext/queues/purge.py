@@ -89,8 +89,8 @@ def _facts(line: QueueLine | None, ready: int | None) -> list[Consequence]:
         ),
     ]
     if line is not None:
-        held = f"What workers hold stays and runs: {line.reserved.text} received and not begun, {line.held.text} held for later, "
-        facts.append(Consequence("memory", f"{held}{line.running.text} running."))
+        held = f"{line.reserved.text} received and not begun, {line.held.text} held for later"
+        facts.append(Consequence("memory", f"What workers hold stays and runs: {held}, {line.running.text} running."))
     return facts
 
 

@@ -37,7 +37,9 @@ def technical(page: RunPage) -> tuple[tuple[Details, ...], tuple[Details, ...]]:
         Detail("Task id", run.task_id, copy=True),
         Detail("Function", run.task_name or "unnamed", copy=bool(run.task_name)),
         Detail("Delivery", GUARANTEED if run.guaranteed else OBSERVED),
-        Detail("Asked for once by", run.nonce or "nothing: only forms and schedules have such a mark", copy=bool(run.nonce)),
+        Detail(
+            "Asked for once by", run.nonce or "nothing: only forms and schedules have such a mark", copy=bool(run.nonce)
+        ),
     )
     message = (
         Detail("Published by", run.origin or "not known", copy=bool(run.origin)),

@@ -56,6 +56,12 @@ def name_of(user: Any) -> str:
     return str(full_name or user.get_username())
 
 
+def email_field() -> str:
+    """The field in which the model keeps addresses; "" where it has none."""
+    name = str(get_user_model().get_email_field_name())
+    return name if has(name) else ""
+
+
 def email_of(user: Any) -> str:
     """The address, "" where the model has none."""
     return str(getattr(user, type(user).get_email_field_name(), "") or "")

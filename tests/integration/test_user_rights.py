@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +10,8 @@ from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 
 from jobs.catalog.registry import find_job
+from jobs.ledger.rights import permissions_of
+from jobs.ledger.roles import DOES
 from jobs.models import AuditEvent
 
 USERS, ROLES = "/admin/auth/user/", "/admin/auth/group/"
@@ -192,3 +195,48 @@ def test_the_trail_tells_it_in_a_sentence(bird: User, ana: Client) -> None:
     send(ana, bird, is_superuser="on")
     text = ana.get("/admin/jobs/auditevent/").content.decode()
     assert "changed the rights of" in text and "no → yes" in text
+
+
+PASSWORD = "a long password for tests"  # noqa: S105
+
+
+def add(client: Client, **given: Any) -> Any:
+    passwords = {"usable_password": "true", "password1": PASSWORD, "password2": PASSWORD}
+    return client.post(f"{USERS}add/", {"username": "kim", **passwords, **given})
+
+
+def test_a_colleague_is_made_in_one_form(client: Client, clerk: User) -> None:
+    text = " ".join(client.get(f"{USERS}add/").content.decode().split())
+    assert "<b>Viewer</b>" in text and "see runs, failures, queues and workers; see schedules" in text
+    assert re.search(r'name="is_staff"[^>]* checked', text)
+    whole = {"first_name": "Kim", "last_name": "Lee", "email": "kim@example.com", "is_staff": "on"}
+    response = add(client, **whole, groups=[role("Operator")])
+    assert response.status_code == 302 and response["Location"] == USERS
+    kim = User.objects.get(username="kim")
+    assert (kim.get_full_name(), kim.email, kim.is_staff) == ("Kim Lee", "kim@example.com", True)
+    assert [one.name for one in kim.groups.all()] == ["Operator"] and told()[0][2] == "kim"
+
+
+def test_a_colleague_gets_no_role_that_may_do_more_than_its_giver(client: Client) -> None:
+    response = add(client, is_staff="on", groups=[role("Scheduler")])
+    assert response.status_code == 200 and "You may not give the role Scheduler" in response.content.decode()
+    assert not User.objects.filter(username="kim").exists()
+
+
+def test_roles_are_told_in_words(client: Client) -> None:
+    text = client.get(ROLES).content.decode()
+    assert "see who did what" in text and "Can view" not in text
+    Group.objects.create(name="Shop").permissions.add(Permission.objects.get(codename="add_user"))
+    assert "1 thing of this project beside the console" in client.get(ROLES).content.decode()
+
+
+def test_every_permission_of_the_console_is_told_in_words(roles: None) -> None:
+    held = {name for one in Group.objects.all() for name in permissions_of(one).split(", ")}
+    assert held and not {name for name in held if not name.startswith("auth.")} - set(DOES)
+
+
+def test_the_sign_in_tells_who_is_not_staff_what_to_ask_for(db: None) -> None:
+    User.objects.create_user("sam", password=PASSWORD)
+    text = Client().post("/admin/login/", {"username": "sam", "password": PASSWORD}).content.decode()
+    assert "staff status, and a role, such as Viewer" in text
+    assert "such as Viewer" not in Client().post("/admin/login/", {"username": "sam", "password": "x"}).content.decode()
