@@ -81,6 +81,7 @@ class Processes:
         output.expect(list(self._commands))
         self._keep_open = keep_open
         self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._started: dict[str, float] = {}
         self._readers: list[threading.Thread] = []
 
     @property
@@ -89,21 +90,33 @@ class Processes:
 
     def start(self) -> None:
         """Start them all, each as the leader of a session of its own, which the terminal's Ctrl-C does not reach."""
-        for name, command in self._commands.items():
-            child = subprocess.Popen(
-                ["/bin/sh", "-c", command],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env=self._environment,
-                start_new_session=True,
-                pass_fds=self._keep_open,
-            )
-            self._children[name] = child
-            reader = threading.Thread(target=self._read, args=(name, child), name=f"reader-{name}", daemon=True)
-            self._readers.append(reader)
-            reader.start()
+        for name in self._commands:
+            self._start(name)
+
+    def _start(self, name: str) -> None:
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", self._commands[name]],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=self._folder,
+            env=self._environment,
+            start_new_session=True,
+            pass_fds=self._keep_open,
+        )
+        self._children[name], self._started[name] = child, time.monotonic()
+        reader = threading.Thread(target=self._read, args=(name, child), name=f"reader-{name}", daemon=True)
+        self._readers.append(reader)
+        reader.start()
+
+    def start_again(self, name: str) -> None:
+        """Start one that has ended anew, once nothing of it is left."""
+        kill_group(self._children[name].pid)
+        self._start(name)
+
+    def age(self, name: str) -> float:
+        """Seconds since it was started last."""
+        return time.monotonic() - self._started[name]
 
     def _read(self, name: str, child: subprocess.Popen[bytes]) -> None:
         if child.stdout is not None:

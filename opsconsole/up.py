@@ -34,6 +34,8 @@ from .var_folder import (
 )
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+#: A worker that says farewell was shut down by a person, unless it has hardly begun: seconds.
+HARDLY_BEGUN = 10.0
 #: How long what an earlier, killed start left behind may take to end: the worker's soft stop and some.
 LEFTOVER_SECONDS = 30.0
 
@@ -136,7 +138,7 @@ def _up(environment: dict[str, str], stop: StopRequest) -> None:
     address = Address.of(environment)
     var = open_var_folder(Path(environment.get("OPSCONSOLE_VAR") or BASE_DIR / "var"))
     lock = _take_lock(var / LOCK_FILE, stop)
-    note = {"pid": os.getpid(), "url": f"{address.url}/"}
+    note: dict[str, int | str] = {"pid": os.getpid(), "url": f"{address.url}/"}
     lock.write_note(note)
     address.check_free()
     environment |= _surroundings(environment, var, address)
@@ -152,10 +154,13 @@ def _up(environment: dict[str, str], stop: StopRequest) -> None:
         processes = Processes(BASE_DIR / "Procfile", environment, output, keep_open=[lock.fd])
         try:
             processes.start()
-            lock.write_note({**note, "url": address.url + prepared.home, "children": processes.pids})
+            note["url"] = address.url + prepared.home
+            lock.write_note({**note, "children": processes.pids})
             readiness = Readiness(manage, prepared, address.url, output)
             readiness.start()
-            _watch(processes, redis, readiness, output, stop)
+            while _watch(processes, redis, readiness, output, stop):
+                processes.start_again("worker")
+                lock.write_note({**note, "children": processes.pids})
         finally:
             if stop.count == 1:
                 output.say("Stopping; jobs that run have 20 seconds to end. Ctrl-C again ends them now.")
@@ -223,8 +228,8 @@ def _watch(
     readiness: Readiness,
     output: Output,
     stop: StopRequest,
-) -> None:
-    """Return when asked to stop.
+) -> bool:
+    """Return False when asked to stop, and True where the worker was shut down from the console's own pages.
 
     Raises:
         CannotStart: a process ended by itself, or the console did not become usable.
@@ -232,12 +237,16 @@ def _watch(
     while not stop.requested() and not output.gone:
         if (ended := processes.ended()) is not None:
             name, code = ended
+            if name == "worker" and code == 0 and processes.age(name) > HARDLY_BEGUN:
+                output.say("The worker was shut down; it is started again.")
+                return True
             raise CannotStart(f"{name} ended by itself ({_how(code)}), so all were stopped; its lines above say why.")
         if redis is not None and (redis_code := redis.ended()) is not None:
             raise CannotStart(f"Redis ended by itself ({_how(redis_code)}), so all were stopped; {redis.log} says why.")
         if readiness.problem:
             raise CannotStart(readiness.problem)
         time.sleep(0.1)
+    return False
 
 
 def _how(code: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -196,11 +196,8 @@ class AskWorker(AskView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         asked, worker = self.asked, self._beacon()
         queue = self.request.GET.get("queue", "")
-        others = [
-            one.worker
-            for one in read_machinery(self.request).fleet.beacons
-            if queue in one.queues and one.worker != self.name
-        ]
+        beacons = read_machinery(self.request).fleet.beacons
+        others = [one.worker for one in beacons if queue in one.queues and one.worker != self.name]
         free = [name for name in configured() if name not in worker.queues]
         href = worker_href(self.name)
         context = {
@@ -211,7 +208,7 @@ class AskWorker(AskView):
             "queue": queue,
             "choices": [queue] if asked.verb is STOP_CONSUMING and queue else self._choices(asked, worker, free),
             "others": plural(len(others), "other worker") if asked.verb is STOP_CONSUMING and others else "",
-            "facts": [*self._obeys(), *_facts(asked, worker, queue, len(others))],
+            "facts": [*self._obeys(), *_facts(asked, worker, queue, len(others), beacons)],
             "most_slots": MOST_SLOTS if asked.verb is GROW_POOL else max(worker.concurrency - 1, 0),
             "back": href,
         }
@@ -248,7 +245,7 @@ def outcome_words(answers: Answers, answering: bool = True) -> str:
     return f"{'; '.join(parts)}."
 
 
-def _facts(asked: Ask, worker: Beacon, queue: str, others: int) -> list[Consequence]:
+def _facts(asked: Ask, worker: Beacon, queue: str, others: int, beacons: Sequence[Beacon]) -> list[Consequence]:
     if asked.verb is GROW_POOL:
         return [
             Consequence("add", f"It has {plural(worker.concurrency, 'slot')} now; each new one takes memory at once."),
@@ -281,7 +278,21 @@ def _facts(asked: Ask, worker: Beacon, queue: str, others: int) -> list[Conseque
     return [
         Consequence("hourglass_bottom", f"It takes nothing new, ends what it runs ({busy} now), and goes."),
         Consequence("inbox", f"What it has received and not begun ({worker.reserved:,}) goes back to its queue."),
+        *_left_alone(worker, beacons),
         Consequence(
-            "power_settings_new", "Nothing here can start it again: what started it does, or a person.", "warn"
+            "power_settings_new",
+            "No page can start it again. What started it does, where it watches over it, as make up and systemd do.",
+            "warn",
         ),
     ]
+
+
+def _left_alone(worker: Beacon, beacons: Sequence[Beacon]) -> list[Consequence]:
+    """The queues from which nobody takes once it is gone."""
+    others = {queue for one in beacons if one.worker != worker.worker and not one.stopping for queue in one.queues}
+    alone = [queue for queue in worker.queues if queue not in others]
+    if not alone:
+        return [Consequence("group", "Other workers take from each of its queues.")]
+    names = ", ".join(alone[:5]) + (f" and {len(alone) - 5:,} more" if len(alone) > 5 else "")
+    what = "its messages wait" if len(alone) == 1 else "their messages wait"
+    return [Consequence("person_off", f"Nobody else takes from {names}: {what} until a worker does.", "bad")]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from opsconsole.up import HARDLY_BEGUN
 from tests.e2e.processes import PROJECT, free_port, wait_for
 
 READY = re.compile(r"^opsconsole is ready: (\S+)  \(self-check run [0-9a-f]{8} succeeded in [\d.]+ s\)$", re.MULTILINE)
@@ -157,12 +158,39 @@ def test_from_nothing_to_ready_and_back_to_nothing(launch: Callable[..., Launch]
     assert again
     assert again[1] != password[1]
 
+    shut_down_as_the_page_does(first)
+    assert re.match(r"self-check run \w{8} succeeded", first.manage("self_check"))
+
     assert first.interrupt() == 0
     assert first.text.endswith("Stopped.\n")
     assert "Traceback" not in first.text
     assert not first.processes()
     everywhere = [path for path in first.var.rglob("*") if path.is_file()]
     assert not [path for path in everywhere if password[1].encode() in path.read_bytes()]
+
+
+def shut_down_as_the_page_does(one: Launch) -> None:
+    """Its worker is told to go, and another takes its place; all else goes on."""
+    before = {
+        pid: command for pid, command in one.processes().items() if "recorder" in command or "gunicorn" in command
+    }
+    asked = "from celery import current_app; current_app.control.shutdown()"
+    wait_for(lambda: "ready." in one.text, "the worker")
+    # One that has hardly begun is taken for one that cannot live.
+    wait_for(lambda: _age(one, "celery -A opsconsole worker") > HARDLY_BEGUN, "the worker to have lived for a while")
+    one.manage("shell", "-c", asked)
+    wait_for(lambda: "The worker was shut down; it is started again." in one.text, "the end of the worker", 40)
+    wait_for(lambda: one.text.count(" ready.") > 1, "another worker", 40)
+    assert before.items() <= one.processes().items()
+
+
+def _age(one: Launch, command: str) -> float:
+    """Seconds since the oldest of these processes was started."""
+    ticks = os.sysconf("SC_CLK_TCK")
+    uptime = float(Path("/proc/uptime").read_text().split()[0])
+    found = [pid for pid, words in one.processes().items() if command in words]
+    began = [int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]) / ticks for pid in found]
+    return uptime - min(began, default=uptime)
 
 
 def refusal_while_running(one: Launch) -> str:

@@ -50,7 +50,7 @@ def ana(db: None) -> Client:
         ("shrink", "none is broken off"),
         ("start", "shares its slots"),
         ("stop", "What it has received it still runs"),
-        ("shutdown", "Nothing here can start it again"),
+        ("shutdown", "No page can start it again"),
     ],
 )
 def test_what_follows_is_shown_before_it_is_asked(redis: Redis, ana: Client, verb: str, fact: str) -> None:
@@ -58,6 +58,16 @@ def test_what_follows_is_shown_before_it_is_asked(redis: Redis, ana: Client, ver
     assert response.status_code == 200 and fact in response.content.decode()
     assert ana.get(ASK, {"name": "nobody", "verb": verb}).status_code == 404
     assert ana.get(ASK, {"name": "w@one", "verb": "explode"}).status_code == 404
+
+
+def test_before_a_shut_down_the_page_names_the_queues_that_lose_their_last_worker(redis: Redis, ana: Client) -> None:
+    ask = {"name": "w@one", "verb": "shutdown"}
+    put(redis, queues=["default", "reports"])
+    assert "Nobody else takes from default, reports" in ana.get(ASK, ask).content.decode()
+    put(redis, "w@two", queues=["default"])
+    assert "Nobody else takes from reports" in ana.get(ASK, ask).content.decode()
+    put(redis, "w@two", queues=["default", "reports"])
+    assert "Other workers take from each of its queues." in ana.get(ASK, ask).content.decode()
 
 
 def test_with_redis_away_no_worker_is_told_to_be_unknown(redis: Redis, ana: Client, root: Path) -> None:
