@@ -105,7 +105,7 @@ class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
         rights = [name for name in ("is_staff", "groups") if has(name)]
         return [(title, {**options, "fields": (sign_in[0], *own, *sign_in[1:], *rights)}), *others]
 
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest | None, **kwargs: Any) -> Any:
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups" and db_field.related_model is Group and roles_fit():
             return RolesField()
         return super().formfield_for_manytomany(db_field, request, **kwargs)
