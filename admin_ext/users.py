@@ -91,6 +91,8 @@ class ConsoleUserAdmin(RunJobsMixin, UserAdmin, ModelAdmin):
 
     form = RightsForm
     add_form = ColleagueForm
+    #: Not Django's, which says that all else is asked for afterwards.
+    add_form_template = None
     change_password_form = AdminPasswordChangeForm
     list_filter = ["is_staff", "is_superuser", "is_active"]
 
