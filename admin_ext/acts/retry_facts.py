@@ -102,7 +102,7 @@ def _alike(run: Run) -> list[Consequence]:
     group = run.failure_group
     if group is None or group.hurting < 2:
         return []
-    words = f"{plural(group.hurting, 'run')} failed the same way and no later success has healed them."
+    words = f"{plural(group.hurting, 'run')} failed the same way, and no later success has healed them."
     note = FailureNote.objects.filter(group=group).first()
     if note is not None:
         said = note.text if len(note.text) <= LONGEST_NOTE else note.text[:LONGEST_NOTE] + "…"

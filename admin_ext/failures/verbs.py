@@ -196,7 +196,7 @@ class ResolveGroup(AskGroup):
             Consequence("history", "Its runs stay as they are: none is retried, cancelled or removed."),
         ]
         if hurting:
-            words = f"{plural(hurting, 'failed run')} of it {'has' if hurting == 1 else 'have'} no later equal success."
+            words = f"{hurting:,} of it still {'hurts' if hurting == 1 else 'hurt'}: no equal run has succeeded since."
             facts.append(Consequence("warning", words, "warn"))
         return facts
 

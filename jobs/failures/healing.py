@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from jobs.models import FailureCase, FailureGroup, Run
 
-from .cases import case_digest
+from .cases import case_digest, pieces_of_work
 
 #: For so many seconds it is known which jobs have something to heal. Shorter than it takes another recorder to take
 #: over, so that a new leader never goes by what it knew when it led before.
@@ -41,7 +41,7 @@ def heal(succeeded: Sequence[Run]) -> None:
     by: dict[int, Run] = {}
     for case in healed:
         run = healers[case.digest]
-        less[case.group_id] = less.get(case.group_id, 0) + case.hurting
+        less[case.group_id] = less.get(case.group_id, 0) + pieces_of_work(case.hurting, case.digest)
         by[case.group_id] = max(by.get(case.group_id, run), run, key=_ended)
         case.hurting, case.healed_at, case.healed_by = 0, _ended(run), run.task_id
     FailureCase.objects.bulk_update(healed, ["hurting", "healed_at", "healed_by"])

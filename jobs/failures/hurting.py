@@ -35,7 +35,7 @@ class Retryable:
 
     Attributes:
         runs: newest first, at most one of each that are equal: the success of one heals them all.
-        left_out: how many runs are not among them, by the reason in words.
+        left_out: how much of the work that hurts is not among them, by the reason in words.
     """
 
     runs: tuple[Run, ...]
@@ -55,11 +55,9 @@ def retryable_runs(group: FailureGroup) -> Retryable:
     """The runs of a group that can be retried as they were, with the reasons for what is left out."""
     cases = _hurting(group, MOST_RETRIED)
     left_out: Counter[str] = Counter()
-    left_out["healed: an equal run has succeeded since"] = max(group.total - group.hurting, 0)
-    left_out["equal to a newer one of them"] = sum(max(case.hurting - 1, 0) for case in cases)
-    left_out[f"beyond the {MOST_RETRIED:,} that are retried at once"] = max(
-        group.hurting - sum(case.hurting for case in cases), 0
-    )
+    unknown = sum(case.hurting - 1 for case in cases if not case.digest)
+    left_out["older, and their arguments were not kept whole"] = unknown
+    left_out[f"beyond the {MOST_RETRIED:,} that are retried at once"] = max(group.hurting - len(cases) - unknown, 0)
     try:
         job = find_job(group.task_name)
     except UnknownJob:

@@ -20,7 +20,7 @@ from jobs.models import FailureCase, FailureGroup, Run
 from jobs.pipeline.facts import Fact
 from jobs.states import State
 
-from .cases import case_digest
+from .cases import case_digest, pieces_of_work
 from .fingerprint import Fingerprint, fingerprint
 from .healing import expect_healing, heal
 from .upserts import CaseRow, GroupRow, add_cases, add_counts, add_groups
@@ -199,9 +199,9 @@ def _take_back(places: Counter[tuple[int, str]]) -> None:
         numbers[pk] += n
     found = [case for case in cases if (case.group_id, case.digest) in places]
     for case in found:
-        less = min(case.hurting, places[case.group_id, case.digest])
-        case.hurting -= less
-        hurt[case.group_id] += less
+        before = pieces_of_work(case.hurting, case.digest)
+        case.hurting -= min(case.hurting, places[case.group_id, case.digest])
+        hurt[case.group_id] += before - pieces_of_work(case.hurting, case.digest)
     FailureCase.objects.bulk_update(found, ["hurting"])
     FailureGroup.objects.filter(pk__in=groups).update(
         total=F("total") - _by_group(numbers), hurting=F("hurting") - _by_group(hurt)

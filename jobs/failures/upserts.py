@@ -9,9 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import BigIntegerField, Case, F, Value, When
 
 from jobs.models import FailureCase, FailureCount, FailureGroup
 
+from .cases import pieces_of_work
 from .fingerprint import Fingerprint
 
 
@@ -63,7 +65,6 @@ _ADD_GROUPS = f"""
     INSERT INTO {_GROUP} ({", ".join(_GROUP_COLUMNS)}) VALUES {{}}
     ON CONFLICT (fingerprint) DO UPDATE SET
         total = {_GROUP}.total + excluded.total,
-        hurting = {_GROUP}.hurting + excluded.hurting,
         varied = {_GROUP}.varied OR excluded.varied
             OR ({_GROUP}.message_key <> '' AND {_GROUP}.message_key <> excluded.message_key),
         message_key = excluded.message_key,
@@ -86,6 +87,7 @@ _ADD_CASES = f"""
             THEN excluded.last_run ELSE {_CASE}.last_run END,
         last_failed_at = CASE WHEN excluded.last_failed_at >= {_CASE}.last_failed_at
             THEN excluded.last_failed_at ELSE {_CASE}.last_failed_at END
+    RETURNING group_id, digest, hurting
 """  # noqa: S608
 
 
@@ -95,7 +97,7 @@ def add_groups(rows: Sequence[GroupRow]) -> list[Kept]:
         (
             *(row.fingerprint.key, row.fingerprint.basis.value, row.task_name, row.fingerprint.error_type),
             *(row.fingerprint.title, row.fingerprint.place, row.sample_message, row.last_run),
-            *(_moment(row.first_seen), _moment(row.last_seen), row.n, row.n, "", FailureGroup.State.OPEN.value, "", 0),
+            *(_moment(row.first_seen), _moment(row.last_seen), row.n, 0, "", FailureGroup.State.OPEN.value, "", 0),
             *(row.fingerprint.message_key, row.varied),
         )
         for row in rows
@@ -115,13 +117,21 @@ def add_counts(counts: Counter[tuple[int, datetime]]) -> None:
 
 
 def add_cases(rows: Sequence[CaseRow]) -> None:
-    """Add to the cases of groups; at most one row a case."""
+    """Add to the cases of groups, and to what hurts in those; at most one row a case."""
     values = [
         (row.group, row.digest, row.n, _moment(row.at), row.last_run, "")
         for row in sorted(rows, key=lambda row: (row.group, row.digest))
     ]
     with connection.cursor() as cursor:
         _execute(cursor, _ADD_CASES, values)
+        kept = {(pk, digest): hurting for pk, digest, hurting in cursor.fetchall()}
+    more: Counter[int] = Counter()
+    for row in rows:
+        now = kept[row.group, row.digest]
+        more[row.group] += pieces_of_work(now, row.digest) - pieces_of_work(now - row.n, row.digest)
+    if more := +more:
+        added = Case(*(When(pk=pk, then=Value(n)) for pk, n in more.items()), output_field=BigIntegerField())
+        FailureGroup.objects.filter(pk__in=list(more)).update(hurting=F("hurting") + added)
 
 
 def _execute(cursor: Any, statement: str, values: Sequence[tuple[Any, ...]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Subquery, Sum
+from django.db.models import BigIntegerField, Case, Exists, F, OuterRef, Subquery, Sum, Value, When
 from django.db.models.functions import Coalesce
 
 from jobs.models import FailureCase, FailureCount, FailureGroup, FailureNote, Run
@@ -51,14 +51,15 @@ def _forget_counts(before: datetime) -> None:
 
 
 def _forget_cases(before: datetime) -> None:
-    """What hurts in a group is the sum over its cases, so that it is summed up again where one leaves."""
+    """What hurts in a group is told by its cases, so that it is counted again where one leaves."""
     old = FailureCase.objects.filter(last_failed_at__lt=before).order_by("last_failed_at")
     while found := list(old.values_list("pk", "group_id")[:_AT_ONCE]):
         groups = {group for _, group in found}
         with transaction.atomic():
             list(FailureGroup.objects.select_for_update().filter(pk__in=groups).order_by("pk").values_list("pk"))
             FailureCase.objects.filter(pk__in=[pk for pk, _ in found], last_failed_at__lt=before).delete()
-            hurting = (
-                FailureCase.objects.filter(group=OuterRef("pk")).order_by().values("group").annotate(n=Sum("hurting"))
-            )
+            # As `jobs.failures.cases.pieces_of_work` counts: of what nobody knows to be equal, each failure.
+            work = Case(When(digest="", then=F("hurting")), When(hurting__gt=0, then=Value(1)), default=Value(0))
+            cases = FailureCase.objects.filter(group=OuterRef("pk")).order_by().values("group")
+            hurting = cases.annotate(n=Sum(work, output_field=BigIntegerField()))
             FailureGroup.objects.filter(pk__in=groups).update(hurting=Coalesce(Subquery(hurting.values("n")), 0))

@@ -11,7 +11,7 @@ from typing import Any
 from django.db.models import F
 from django.db.models.functions import Greatest, Least
 
-from jobs.failures.cases import case_digest
+from jobs.failures.cases import case_digest, pieces_of_work
 from jobs.failures.fingerprint import Fingerprint, fingerprint
 from jobs.failures.upserts import add_counts
 from jobs.models import FailureCase, FailureCount, FailureGroup
@@ -141,7 +141,7 @@ def _add(group: _Group) -> None:
     seen = [_moment(group.first_seen), _moment(group.last_seen)]
     FailureGroup.objects.filter(pk=group.pk).update(
         total=F("total") + group.total,
-        hurting=F("hurting") + sum(case.hurting for case in group.cases.values()),
+        hurting=F("hurting") + _work(group),
         first_seen=Least(F("first_seen"), *seen),
         last_seen=Greatest(F("last_seen"), *seen),
     )
@@ -150,6 +150,10 @@ def _add(group: _Group) -> None:
     moments = ("last_failed_at", "healed_at")
     cases = [FailureCase(**row | {name: _moment(row[name]) for name in moments}) for row in rows]
     FailureCase.objects.bulk_create(cases, ignore_conflicts=True)
+
+
+def _work(group: _Group) -> int:
+    return sum(pieces_of_work(case.hurting, digest) for digest, case in group.cases.items())
 
 
 def _moment(text: str | None) -> datetime | None:
@@ -163,7 +167,7 @@ def _row(group: _Group) -> tuple[Any, ...]:
     return (
         *(group.pk, made.key, made.basis.value, group.task_name, made.error_type, made.title, made.place),
         *(group.sample_message, group.last_run, group.first_seen, group.last_seen, group.total),
-        *(sum(case.hurting for case in cases), last.healed_at, last.healed_by),
+        *(_work(group), last.healed_at, last.healed_by),
     )
 
 

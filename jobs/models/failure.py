@@ -37,7 +37,8 @@ class FailureGroup(models.Model):
     last_seen = models.DateTimeField()
     #: Failures so far, those of pruned runs included.
     total = models.BigIntegerField(default=0)
-    #: Failures after which no equal run has succeeded: the sum over its cases.
+    #: Pieces of work that hurt: its cases after whose last failure no equal run has succeeded. A retry that fails as
+    #: well is no second one; failures of which nobody knows what is equal are one each.
     hurting = models.BigIntegerField(default=0)
     #: The last success after which a failure of it hurt no more, and the id of that run.
     healed_at = models.DateTimeField(null=True)
