@@ -50,14 +50,14 @@ class Mark:
 
 
 def marks(page: RunPage) -> tuple[Mark, ...]:
-    """What it retries, and who has retried it last."""
+    """What it retries, and who has retried it, the newest first."""
     run = page.run
     found = []
     if run.retry_of is not None:
         of = run.retry_of
         found.append(Mark("replay", "", "Retry of", run_address(of.task_id), f"run {of.short_id}"))
-    if page.retry is not None and State(run.state) in RETRYABLE:
-        found.append(_mark_of(page.retry))
+    if State(run.state) in RETRYABLE:
+        found += map(_mark_of, page.retries)
     return tuple(found)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import groupby
+from typing import Any
 
 from django.utils import timezone
 
@@ -131,7 +132,7 @@ def _act(line: Sentence) -> Act:
         ("Person", f"user {event.actor_id}" if event.actor_id is not None else "nobody: the console itself"),
         ("Came", f"{event.via}, from {event.ip}" if event.ip else f"{event.via}, address not known"),
         ("Refused", verb.sentence if denied and verb else ""),
-        *((name.replace("_", " ").capitalize(), value(told)) for name, told in details.items()),
+        *((name.replace("_", " ").capitalize(), _words(told)) for name, told in details.items()),
     ]
     return Act(
         sentence=line,
@@ -141,6 +142,15 @@ def _act(line: Sentence) -> Act:
         of_object=link(object=f"{event.object_type}:{event.object_id}"),
         by_actor=link(who=CONSOLE if event.actor_id is None else event.actor_id),
     )
+
+
+def _words(told: Any) -> str:
+    """A value of an act's details: lists and mappings one entry a line, numbers with their marks."""
+    if isinstance(told, dict):
+        return "\n".join(f"{name.replace('_', ' ')}: {_words(one)}" for name, one in told.items()) or "none"
+    if isinstance(told, list):
+        return "\n".join(map(_words, told)) or "none"
+    return f"{told:,}" if isinstance(told, int) and not isinstance(told, bool) else value(told)
 
 
 def _pills(asked: AuditAsked) -> tuple[Pill, ...]:

@@ -85,8 +85,8 @@ def read_database(
         cap: counting stops here.
     """
     # Each in the order that an index of its own gives.
-    by_people = AuditEvent.objects.filter(actor_id__isnull=False).order_by("-at")
-    by_viewer = AuditEvent.objects.filter(actor_id=viewer_key(request)).order_by("-id")
+    by_people = AuditEvent.objects.filter(actor_id__isnull=False, part=False).order_by("-at")
+    by_viewer = AuditEvent.objects.filter(actor_id=viewer_key(request), part=False).order_by("-id")
     parts = [
         rows_of("acts", by_people if every_act else by_viewer, acts),
         rows_of("asleep", asleep(request.user, now), MOST_ASLEEP),

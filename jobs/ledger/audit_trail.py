@@ -48,8 +48,13 @@ def audit_slice(
 
 
 def _pool(query: AuditQuery) -> tuple[Pool[AuditEvent], Q]:
-    """What one index answers in the order of the rows, and what is left to look for."""
+    """What one index answers in the order of the rows, and what is left to look for.
+
+    The parts of acts on many are left out where no object and no text is asked for: one event tells of them all.
+    """
     events, pools, rest = AuditEvent.objects.all(), list[tuple[Q, str]](), Q()
+    if not query.object_id and not query.text:
+        events = events.filter(part=False)
     if query.object_type and query.object_id:
         pools.append((only("object_type", query.object_type) & Q(object_id=query.object_id), "object_type"))
     elif query.object_type:

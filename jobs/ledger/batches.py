@@ -168,6 +168,7 @@ def _stop(runs: Sequence[Run], actor: Actor, subject: Subject, reason: str) -> i
             object_label=one.label[:255],
             reason=reason,
             details={"how": hows[run.pk].value, "was": run.state, "because_of": subject.label},
+            part=True,
         )
         for run in runs
     )

@@ -233,4 +233,5 @@ def _event(run: Run, job: Job, again: Run, actor: Actor, wish: Wish, batch_id: s
         object_label=subject.label[:255],
         reason=wish.reason,
         details=details_of(job, again, wish) | {"retry": again.task_id, "batch": batch_id},
+        part=True,
     )

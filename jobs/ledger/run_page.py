@@ -13,7 +13,7 @@ from jobs.catalog.registry import Job, find_job, job_title
 from jobs.errors import UnknownJob
 from jobs.models import Attempt, AuditEvent, Run, RunFile, RunLog, RunObject
 from jobs.pipeline.stored import stored_result
-from jobs.states import State
+from jobs.states import Source, State
 
 from .based_on import BasedOn, based_on
 from .family import MEMBERS_SHOWN
@@ -23,6 +23,8 @@ from .readable import NOTHING, Withheld, readable, readable_attempt, readable_ev
 from .redaction import hide_in_text, redact_said
 from .shown_arguments import shown_arguments
 
+#: So many of the runs that retried it are named.
+RETRIES_SHOWN = 5
 #: So many objects are named, files listed, attempts and audit events shown; what is beyond is counted.
 OBJECTS_SHOWN = 20
 FILES_SHOWN = 50
@@ -54,7 +56,7 @@ class RunPage:
         objects: the first OBJECTS_SHOWN of what it is about; `more_objects` counts the others.
         based_on: None where the form was not filled from another run.
         last_attempt: the last that did not succeed, where that was asked for; None where none is kept.
-        retry: the newest run by which staff retried it, with what a mark says of it: who, when, its state.
+        retries: the newest runs by which staff retried it, with what a mark says of each: who, when, its state.
         running, needing_action: runs and groups of failures, counted up to one more than was asked for.
     """
 
@@ -72,7 +74,7 @@ class RunPage:
     running: int
     needing_action: int
     last_attempt: Attempt | None = None
-    retry: Run | None = None
+    retries: tuple[Run, ...] = ()
 
 
 def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True, withheld: Withheld = NOTHING) -> RunPage | None:
@@ -111,7 +113,7 @@ def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True, withheld
         running=run.running_now,
         needing_action=run.needing,
         last_attempt=readable_attempt(last, withheld=run.withheld) if last else None,
-        retry=next(iter(rows_of(Run, run.newest_retry)), None),
+        retries=rows_of(Run, run.newest_retries),
     )
 
 
@@ -135,7 +137,9 @@ def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
         + CountOf(retries.order_by()[: MEMBERS_SHOWN + 1])
         + Case(When(Exists(root), then=1), default=0)
         + Case(When(retry_of__isnull=False, then=1), default=0),
-        events=CountOf(events[: EVENTS_SHOWN + 1]),
+        events=CountOf(events[: EVENTS_SHOWN + 1])
+        + Case(When(retry_of__isnull=False, then=1), default=0)
+        + Case(When(source=Source.CONSOLE, nonce__contains=":", then=1), default=0),
         older=Subquery(_neighbours("lt").order_by("-accepted_at", "-id").values("task_id")[:1]),
         newer=Subquery(_neighbours("gt").order_by("accepted_at", "id").values("task_id")[:1]),
         its_files=RowsOf(
@@ -146,8 +150,14 @@ def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
         ended_badly=RowsOf(attempts[:1], "id", "number", "worker", "error_type", "error_message", "traceback")
         if ended
         else Value(None, output_field=JSONField()),
-        newest_retry=RowsOf(
-            retries.order_by("-pk")[:1], "id", "task_id", "state", "actor_label", "accepted_at", "finished_at"
+        newest_retries=RowsOf(
+            retries.order_by("-pk")[:RETRIES_SHOWN],
+            "id",
+            "task_id",
+            "state",
+            "actor_label",
+            "accepted_at",
+            "finished_at",
         ),
         running_now=CountOf(running[: running_cap + 1]) if running_cap else Value(0),
         needing=CountOf(needing_action(timezone.now())[: running_cap + 1]) if running_cap else Value(0),
@@ -235,5 +245,17 @@ def attempts(page: RunPage, number: int | None = None) -> tuple[AttemptLine, ...
 
 def trail(run: Run) -> tuple[AuditEvent, ...]:
     """The first EVENTS_SHOWN acts of people on the run, oldest first. One query."""
-    events = AuditEvent.objects.filter(object_type="run", object_id=run.task_id).order_by("id")[:EVENTS_SHOWN]
+    which = Q(object_type="run", object_id=run.task_id)
+    # By what it was started stands with what that was about.
+    if run.retry_of is not None:
+        which |= Q(object_type="run", object_id=run.retry_of.task_id, details__retry=run.task_id)
+    if batch := _batch_of(run):
+        which |= Q(object_type="job", object_id=run.task_name, details__batch=batch)
+    events = AuditEvent.objects.filter(which).order_by("id")[:EVENTS_SHOWN]
     return readable_events(events, frozenset({run.task_name}) if run.withheld else NOTHING)
+
+
+def _batch_of(run: Run) -> str:
+    """The name of the form that started it together with others; "" where none did."""
+    name, _, number = (run.nonce or "").rpartition(":")
+    return name if run.source == Source.CONSOLE and number.isdigit() else ""

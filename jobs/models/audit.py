@@ -54,6 +54,8 @@ class AuditEvent(models.Model):
     reason = models.TextField(blank=True)
     outcome = models.CharField(max_length=16, choices=Outcome, default=Outcome.DONE)
     details = JSONObjectField(default=dict)
+    #: One of the many of an act that has an event of its own: lists of everything leave it out.
+    part = models.BooleanField(db_default=False)
 
     objects = AppendOnlyQuerySet.as_manager()
 
@@ -65,6 +67,7 @@ class AuditEvent(models.Model):
             models.Index(fields=["actor_id", "-id"], name="audit_by_actor"),
             models.Index(fields=["verb", "-id"], name="audit_by_verb"),
             models.Index(fields=["at"], name="audit_by_time"),
+            models.Index(fields=["at"], name="audit_whole_by_time", condition=models.Q(part=False)),
         ]
 
     def __str__(self) -> str:

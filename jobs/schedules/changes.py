@@ -46,7 +46,7 @@ def changes_of(stored: Stored, draft: Draft) -> list[str]:
         # What is not sent is cleared by any change.
         *((name, value, _NONE) for name, value in stored.refused),
     ]
-    told = [f"{what}: {before} to {after}" for what, before, after in pairs if before != after]
+    told = [f"{what}: {before} → {after}" for what, before, after in pairs if before != after]
     return told if draft.arguments is None else told + _arguments(stored, draft, draft.arguments)
 
 
@@ -62,7 +62,7 @@ def _arguments(stored: Stored, draft: Draft, arguments: Mapping[str, Any]) -> li
     if stored.args != args:
         was = hide_call(stored.row.task, stored.args, {})[0]
         now = hide_call(draft.job.name, args, {})[0]
-        told.append(f"arguments by position: {_value(was)} to {_value(now)}")
+        told.append(f"arguments by position: {_value(was)} → {_value(now)}")
     for name in [*stored.kwargs, *(name for name in kwargs if name not in stored.kwargs)]:
         before, after = stored.kwargs.get(name), kwargs.get(name)
         if before == after and (name in stored.kwargs) == (name in kwargs):
@@ -72,7 +72,7 @@ def _arguments(stored: Stored, draft: Draft, arguments: Mapping[str, Any]) -> li
             continue
         old, new = _shown(name, stored.kwargs, stored.row.task), _shown(name, kwargs, draft.job.name)
         # Where both read alike, a secret within is what differs.
-        told.append(f"{name}: changed" if HIDDEN in (old, new) or old == new else f"{name}: {old} to {new}")
+        told.append(f"{name}: changed" if HIDDEN in (old, new) or old == new else f"{name}: {old} → {new}")
     return told
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import threading
 import time
+import uuid
 from collections import Counter
 from datetime import timedelta
 from html import unescape
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.db import IntegrityError, connection, connections
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -23,6 +24,7 @@ from jobs.ledger import retry_many as many_module
 from jobs.ledger.audit import Actor, Subject
 from jobs.ledger.retry_many import NOT_ENDED, NOT_EXACT, RETRIED, SECRET, UNFIT, retry_many
 from jobs.ledger.start import Wish, start_run
+from jobs.ledger.start_many import start_many
 from jobs.models import AuditEvent, FailureCase, FailureGroup, Run
 from jobs.states import Source, State
 from tests import jobs_under_test as under_test
@@ -178,6 +180,42 @@ def test_the_review_tells_what_is_left_out_and_the_button_how_many(client: Clien
     client.post(f"/admin/jobs/failuregroup/{group.pk}/retry/", values)
     assert Run.objects.filter(source=Source.RETRY).count() == 3
     assert "There is nothing to retry" in sheet(client, group)[0]
+
+
+def test_a_retry_of_many_is_one_line_of_the_trail_and_each_run_tells_of_its_own(
+    client: Client, operator: User, group: FailureGroup
+) -> None:
+    _, values = sheet(client, group)
+    client.post(f"/admin/jobs/failuregroup/{group.pk}/retry/", {**values, "reason": "back"})
+    assert AuditEvent.objects.count() == 4
+    for act in client.get("/admin/").context["page"].acts:
+        assert act.event.object_type == "failure"
+    assert len(client.get("/admin/").context["page"].acts) == 1
+    operator.user_permissions.add(Permission.objects.get(codename="view_auditevent"))
+    acts = [act for _, of in client.get("/admin/jobs/auditevent/").context["page"].days for act in of]
+    assert [act.sentence.event.object_type for act in acts] == ["failure"]
+    assert ("Runs", "3") in acts[0].facts and not any("{" in text for _, text in acts[0].facts)
+    again = Run.objects.filter(source=Source.RETRY).first()
+    assert again is not None and again.retry_of is not None
+    for one in (again.retry_of, again):
+        text = client.get(f"/admin/jobs/run/{one.task_id}/change/?tab=audit").content.decode()
+        assert "retried" in text and "back" in text and 'oc-tab__count">1<' in text.split(">Audit ")[1][:60]
+
+
+def test_of_two_retries_the_page_names_both(client: Client, add: Job) -> None:
+    old = failed(1)[0]
+    for name in ("r1", "r2"):
+        Run.objects.create(task_id=name, task_name=old.task_name, retry_of=old, state=State.FAILED)
+    text = client.get(f"/admin/jobs/run/{old.task_id}/change/").content.decode()
+    assert "run r1" in text and "run r2" in text
+
+
+def test_what_was_started_together_says_by_whom(client: Client, olga: Actor, add: Job) -> None:
+    start_many(add, [{"a": 1}, {"a": 2}], actor=olga, batch_id=(batch := str(uuid.uuid4())))
+    run = Run.objects.filter(nonce__startswith=batch).first()
+    assert run is not None
+    text = client.get(f"/admin/jobs/run/{run.task_id}/change/?tab=audit").content.decode()
+    assert "by hand" not in text and "ran" in text.split(">Audit ")[1]
 
 
 def test_newer_failures_were_in_no_review(client: Client, group: FailureGroup) -> None:

@@ -237,8 +237,8 @@ def test_what_is_read_in_part_saves_no_more_than_was_read(db: None) -> None:
     RunObject.objects.create(run=run, model="auth.user", key="1", label="Ana")
     make(State.QUEUED, task_id="again", retry_of=run, reason="Once more", state_note="kept")
     page = run_page(run.task_id)
-    assert page is not None and page.retry is not None and page.last_attempt is not None
-    for found in (page.retry, page.last_attempt, *page.files, *page.objects):
+    assert page is not None and page.retries and page.last_attempt is not None
+    for found in (*page.retries, page.last_attempt, *page.files, *page.objects):
         rows = type(found)._default_manager.filter(pk=found.pk)
         before = rows.values().get()
         found.save()

@@ -247,9 +247,9 @@ def test_queue_priority_and_expiry_are_asked_for_kept_and_shown(client: Client) 
     assert (made.queue, made.priority, made.expire_seconds) == ("default", 0, 90)
     changed = AuditEvent.objects.get().details["changed"]
     assert [line for line in changed if line.startswith(("queue", "priority", "expires"))] == [
-        "queue: reports to default",
-        "priority: 3 to 0",
-        "expires after: 600 s to 90 s",
+        "queue: reports → default",
+        "priority: 3 → 0",
+        "expires after: 600 s → 90 s",
     ]
 
 
@@ -346,12 +346,12 @@ def test_the_trail_says_everything_that_was_changed(client: Client) -> None:
     sent = form(a="5", b=None, **{"oc.description": "For  the bank", "oc.until": f"{until:%Y-%m-%dT%H:%M}"})
     assert client.post(change(made), sent | {"oc.enabled": "", "oc.seen": seen(made)}).status_code == 302
     assert AuditEvent.objects.get().details["changed"] == [
-        f"until: none to {until.astimezone(UTC):%Y-%m-%d %H:%M %Z}",
-        "on: yes to no",
-        "description: none to For the bank",
-        "queue: bulk to none",
-        "a: 1 to 5",
-        "b: 2 to left out",
+        f"until: none → {until.astimezone(UTC):%Y-%m-%d %H:%M %Z}",
+        "on: yes → no",
+        "description: none → For the bank",
+        "queue: bulk → none",
+        "a: 1 → 5",
+        "b: 2 → left out",
     ]
 
 
