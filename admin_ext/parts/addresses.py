@@ -42,12 +42,21 @@ def retry_form_address(request: HttpRequest, run: Run, job: Job | None) -> str:
     return _form(request, run, job, "retry") if may(request, RETRY_RUN.permission) else ""
 
 
-def verb_links(request: HttpRequest, run: Run, job: Job | None) -> tuple[VerbLink, ...]:
-    """The verbs of a run's page, the primary one last."""
+def verb_links(
+    request: HttpRequest, run: Run, job: Job | None, *, dry: bool = False, about: int = 0
+) -> tuple[VerbLink, ...]:
+    """The verbs of a run's page, the primary one last.
+
+    Args:
+        dry: it only told what it would do; `about`: so many objects were chosen for it.
+    """
     found = []
     like = run_like_this(request, run, job)
     again = State(run.state) in RETRYABLE and may(request, RETRY_RUN.permission)
-    if like:
+    if like and dry and run.state == State.SUCCEEDED:
+        words = f"Run this for real, on {about:,}…" if about else "Run this for real…"
+        found.append(VerbLink(words, "play_arrow", like, primary=True))
+    elif like:
         found.append(VerbLink("Run like this…", "edit_note", like, primary=run.is_finished and not again))
     if again:
         found.append(VerbLink("Retry…", "replay", _run("admin:jobs_run_retry", run), primary=True))

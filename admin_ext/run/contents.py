@@ -53,6 +53,7 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
     run, tab = page.run, Tab.of(request.GET.get("tab", ""))
     context = _TABS[tab](request, page)
     lines = context.get("lines_written", None if run.is_active else page.counts.log)
+    dry = is_dry_run(run, page.job)
     own_query = {name: request.GET.get(name, "") for name in ("level", "attempt")}
     return {
         "page": page,
@@ -68,8 +69,8 @@ def run_context(request: HttpRequest, page: RunPage) -> dict[str, Any]:
         + link(tab=tab.value, state=run.state, **own_query)
         if run.is_active
         else "",
-        "dry_run": DRY_RUN if is_dry_run(run, page.job) else None,
-        "verbs": verb_links(request, run, page.job),
+        "dry_run": DRY_RUN if dry else None,
+        "verbs": verb_links(request, run, page.job, dry=dry, about=len(page.objects) + page.more_objects),
         "notices": (*([why] if (why := why_waiting(request, run)) else []), *notices(page), *_cancelled(request, run)),
         "marks": marks(page),
         "schedule_href": _schedule_href(request, run),

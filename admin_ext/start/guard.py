@@ -42,7 +42,7 @@ class Guard:
             return ""
         if not self.complete:
             return f"A dry run of the same values comes first; it counts for {_FRESH}."
-        return f"No dry run of these values succeeded in the last {_FRESH}. Press Dry run, then run it like that one."
+        return f"No dry run of these values succeeded in the last {_FRESH}. Press Dry run, then run that one for real."
 
 
 def guard_of(job: Job, arguments: Mapping[str, Any] | None) -> Guard:

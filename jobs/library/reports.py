@@ -24,15 +24,19 @@ from jobs.states import FINISHED, State
 Grouping = Literal["job", "queue", "worker", "schedule"]
 #: A period that is longer is refused: the report reads every run of it.
 MAX_DAYS = 366
-FirstDay = Annotated[date | None, Field(title="From", description="First day, in UTC.")]
+#: Of which a report tells when nobody asks for another period.
+USUAL_DAYS = 7
+FirstDay = Annotated[
+    date | None, Field(title="From", description="First day, in UTC. Without dates: the last days, see there.")
+]
 LastDay = Annotated[
     date | None, Field(title="To", description=f"Last day, included. At most {MAX_DAYS} days after the first.")
 ]
 LastDays = Annotated[
     int | None,
     Field(
-        title="Or the last days",
-        description="So many full days before the day of the run: the period of a schedule.",
+        title="Last days",
+        description="So many full days before the day of the run, where no dates are given: the period of a schedule.",
         ge=1,
         le=MAX_DAYS,
     ),
@@ -82,13 +86,11 @@ HEADINGS = (
 
 
 def possible_period(start: date | None, end: date | None, last_days: int | None, **_: Any) -> None:
-    """Raises InvalidArguments for no period or two, for one that ends before it starts, or is longer than may be."""
-    if last_days is not None:
-        if start or end:
-            raise InvalidArguments({"last_days": "Give two dates or a number of last days, not both."})
+    """Raises InvalidArguments for one date alone, for a period that ends before it starts, or is longer than may be."""
+    if start is None and end is None:
         return
     if start is None or end is None:
-        sentence = "Enter a date, or a number of last days."
+        sentence = "Enter the other date too, or none: then the last days count."
         raise InvalidArguments({name: sentence for name, day in (("start", start), ("end", end)) if day is None})
     if end < start:
         raise InvalidArguments({"end": f"The period ends before it starts, on {start}. Swap the two dates."})
@@ -100,10 +102,10 @@ def possible_period(start: date | None, end: date | None, last_days: int | None,
 
 def period(start: date | None, end: date | None, last_days: int | None) -> tuple[date, date]:
     """First and last day: the two dates, else the full days before the one on which the run was due or asked for."""
-    if last_days is None and start and end:
+    if start and end:
         return start, end
     day = _asked_on()
-    return day - timedelta(days=last_days or 1), day - timedelta(days=1)
+    return day - timedelta(days=last_days or USUAL_DAYS), day - timedelta(days=1)
 
 
 def moments(start: date, end: date) -> tuple[datetime, datetime]:
@@ -131,7 +133,7 @@ def _asked_on() -> date:
 def task_activity_report(
     start: FirstDay = None,
     end: LastDay = None,
-    last_days: LastDays = None,
+    last_days: LastDays = USUAL_DAYS,
     group_by: Annotated[Grouping, Field(title="Group by", description="One line of the report for each.")] = "job",
 ) -> str:
     """Runs, failures, durations and waits for a period, as CSV and as an HTML page.

@@ -15,7 +15,7 @@ from jobs.ledger.people import User, key_of
 from jobs.ledger.verbs import VERBS, done_words
 from jobs.models import AuditEvent
 
-from .reports import FirstDay, LastDay, LastDays, moments, period, possible_period
+from .reports import USUAL_DAYS, FirstDay, LastDay, LastDays, moments, period, possible_period
 from .tables import attach_table, counted
 
 #: Acts that the detailed file holds, newest first.
@@ -37,7 +37,7 @@ DETAILS = ("at, UTC", "person", "did", "what", "which", "because", "outcome", "b
 def staff_activity_report(
     start: FirstDay = None,
     end: LastDay = None,
-    last_days: LastDays = None,
+    last_days: LastDays = USUAL_DAYS,
     person: Annotated[User | None, Field(title="Person", description="Empty: everybody.")] = None,
 ) -> str:
     """Who ran, retried or changed what in a period, as CSV: a summary, and each act with its reason.

@@ -283,3 +283,10 @@ def test_chosen_objects_are_sent_as_keys(client: Client, accounts: None) -> None
     client.post(ECHO, {"nonce": "n", "person": keys[0], "people": "\r\n".join(keys)})
     kwargs = json.loads(Run.objects.get().arguments)[1]
     assert (kwargs["person"], kwargs["people"]) == (int(keys[0]), [int(key) for key in keys])
+
+
+def test_after_a_dry_run_the_way_on_is_the_real_one(client: Client) -> None:
+    run = dry_run(client, prefix="old-")
+    verbs = {one.word: one for one in client.get(f"/admin/jobs/run/{run.task_id}/change/").context["verbs"]}
+    assert set(verbs) == {"Run this for real…"} and verbs["Run this for real…"].primary
+    assert f"from={run.task_id}" in verbs["Run this for real…"].href

@@ -243,5 +243,5 @@ def test_what_is_read_in_part_saves_no_more_than_was_read(db: None) -> None:
         before = rows.values().get()
         found.save()
         assert rows.values().get() == before, type(found)
-    assert page.retry.state_note == "kept", "what was not read is asked for, not made up"
-    assert page.retry.accepted_at == Run.objects.get(task_id="again").accepted_at
+    assert page.retries[0].state_note == "kept", "what was not read is asked for, not made up"
+    assert page.retries[0].accepted_at == Run.objects.get(task_id="again").accepted_at

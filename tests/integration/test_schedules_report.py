@@ -32,23 +32,25 @@ def test_the_last_days_end_before_the_day_that_the_run_was_due() -> None:
     ):
         running = SimpleNamespace(request=SimpleNamespace(id=task_id))
         with mock.patch("jobs.library.reports.current_task", running):
-            assert period(None, None, 7) == expected
+            assert period(None, None, 7) == period(None, None, None) == expected
     assert period(date(2026, 1, 1), date(2026, 1, 2), None) == (date(2026, 1, 1), date(2026, 1, 2))
 
 
 @pytest.mark.parametrize(
     ("values", "field", "sentence"),
     [
-        ({}, "start", "Enter a date, or a number of last days."),
-        ({"start": "2026-01-01"}, "end", "Enter a date, or a number of last days."),
-        ({"last_days": 7, "start": "2026-01-01"}, "last_days", "not both"),
+        ({"start": "2026-01-01"}, "end", "Enter the other date too"),
+        ({"end": "2026-01-01"}, "start", "Enter the other date too"),
         ({"last_days": 0}, "last_days", "1"),
     ],
 )
-def test_one_period_is_asked_for_and_no_two(values: dict[str, object], field: str, sentence: str) -> None:
+def test_half_a_period_is_refused_and_none_is_the_usual_one(
+    values: dict[str, object], field: str, sentence: str
+) -> None:
     parameters = find_job(task_activity_report.name).parameters
     assert parameters is not None
     with pytest.raises(InvalidArguments) as refused:
         parameters.to_json(values)
     assert sentence in refused.value.fields[field]
-    assert parameters.to_json({"last_days": 7}).kwargs["last_days"] == 7
+    assert parameters.to_json({}).kwargs["last_days"] == 7
+    assert parameters.to_json({"last_days": 7, "start": "2026-01-01", "end": "2026-01-02"})
