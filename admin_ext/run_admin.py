@@ -22,7 +22,7 @@ from admin_ext.queues.listing import QueuesPage, live_queues
 from admin_ext.queues.page import QueuePageView, live_queue
 from admin_ext.queues.purge import PurgeQueue
 from admin_ext.run.compare import CompareView
-from admin_ext.run.downloads import download_file, download_log, download_traceback
+from admin_ext.run.downloads import download_file, download_log, download_traceback, frame_file
 from admin_ext.run.page import RunPageView, live_log, live_run
 from admin_ext.runs.filters import panel_of
 from admin_ext.runs.listing import run_list_page
@@ -114,6 +114,7 @@ class RunAdmin(ModelAdmin):
             path("<path:object_id>/log.txt", wrap(download_log), name="jobs_run_log_text"),
             path("<path:object_id>/traceback.txt", wrap(download_traceback), name="jobs_run_traceback"),
             path("<path:object_id>/files/<int:pk>/", wrap(download_file), name="jobs_run_file"),
+            path("<path:object_id>/files/<int:pk>/page/", wrap(frame_file), name="jobs_run_page"),
         ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[KeysetChangeList]:

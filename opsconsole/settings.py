@@ -242,6 +242,8 @@ CONTENT_SECURITY_POLICY = {
         "form-action": ["'self'"],
         "base-uri": ["'none'"],
         "object-src": ["'none'"],
+        # A page that a run has made, behind a policy of its own that allows nothing.
+        "frame-src": ["'self'"],
         "frame-ancestors": ["'none'"],
     }
 }

@@ -9,12 +9,14 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
+from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, person, refuse_unless, refuse_withheld
 from jobs.errors import NotPermitted
 from jobs.ledger.files import FileGone, open_file
 from jobs.ledger.live import live_of
+from jobs.ledger.preview import is_page
 from jobs.ledger.readable import readable_attempt
 from jobs.ledger.run_page import outcome, run_page
 from jobs.models import Run, RunFile
@@ -23,6 +25,32 @@ from .log import log_text
 
 _CONTENT_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+", re.ASCII)
 _SANDBOX = {"X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox; default-src 'none'"}
+
+
+#: What a page that a run has made may do in its frame: have looks, and nothing else.
+_FRAMED = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; "
+    "frame-ancestors 'self'",
+    "Cache-Control": "no-store",
+}
+
+
+@require_safe
+@xframe_options_sameorigin
+def frame_file(request: HttpRequest, object_id: str, pk: int) -> HttpResponseBase:
+    """`…/files/<pk>/page/`: a page that the run has made, for the frame of its preview."""
+    refuse_unless(request, VIEW_RUN, SEE_RUNS_REFUSED)
+    run_file = RunFile.objects.filter(pk=pk).first()
+    if run_file is None or not is_page(run_file):
+        raise Http404("This run has no such page.")
+    response = download_file(request, object_id, pk)
+    if not isinstance(response, FileResponse):
+        return response
+    for name, value in _FRAMED.items():
+        response[name] = value
+    response["Content-Type"], response["Content-Disposition"] = "text/html; charset=utf-8", "inline"
+    return response
 
 
 @require_safe

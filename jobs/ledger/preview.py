@@ -1,4 +1,7 @@
-"""The first lines of a run's file, as text or as a table; at most PREVIEW_BYTES are read, and nothing is rendered."""
+"""The first lines of a run's file, as text or as a table; at most PREVIEW_BYTES are read.
+
+A page of HTML is not read here: the browser shows it in a frame of its own, in which nothing is allowed.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from .files import open_file
 PREVIEW_BYTES = 20_000
 PREVIEW_LINES = 20
 PREVIEW_COLUMNS = 12
+_WRONG = {"refused", "failed", "error", "invalid"}
 _TEXT_ENDINGS = {".csv", ".tsv", ".json", ".jsonl", ".txt", ".log", ".md", ".html", ".xml", ".yaml", ".yml", ".sql"}
 
 
@@ -27,6 +31,7 @@ class Preview:
         text: its first lines, where it is no table.
         whole: the file has nothing beyond this.
         why_not: why there is nothing to show; "" where there is.
+        framed: it is a page, to be shown in a frame.
     """
 
     file: RunFile
@@ -34,6 +39,14 @@ class Preview:
     text: str = ""
     whole: bool = True
     why_not: str = ""
+    framed: bool = False
+
+
+def is_page(file: RunFile) -> bool:
+    """Whether the file is HTML by its type, or by the end of its name where it has none that says more."""
+    kind = file.content_type.partition(";")[0].strip().lower()
+    by_name = PurePosixPath(file.name.lower()).suffix in {".html", ".htm"}
+    return kind == "text/html" or (by_name and kind in {"", "application/octet-stream", "text/plain"})
 
 
 def can_preview(file: RunFile) -> bool:
@@ -55,6 +68,8 @@ def preview(file: RunFile, actor: Actor) -> Preview:
     """
     if not can_preview(file):
         return Preview(file, why_not="It is no text. Download it to look at it.")
+    if is_page(file):
+        return Preview(file, framed=True)
     with open_file(file, actor) as stream:
         data: bytes = stream.read(PREVIEW_BYTES + 1)
     whole, data = len(data) <= PREVIEW_BYTES, data[:PREVIEW_BYTES]
@@ -66,7 +81,7 @@ def preview(file: RunFile, actor: Actor) -> Preview:
     if not whole and "\n" in text:
         text = text[: text.rindex("\n")]  # half a line is no line
     if _is_table(file) and (table := _table(text)):
-        rows = table[: PREVIEW_LINES + 1]
+        rows = (table[0], *sorted(table[1:], key=_is_fine)[:PREVIEW_LINES])
         return Preview(file, table=rows, whole=whole and len(rows) == len(table))
     text = _indented(text) if whole else text
     lines = text.splitlines()
@@ -86,6 +101,11 @@ def _table(text: str) -> tuple[tuple[str, ...], ...]:
     except csv.Error:
         return ()
     return tuple(rows)
+
+
+def _is_fine(row: tuple[str, ...]) -> bool:
+    """False for a row that tells of something wrong: those are looked for, and stand first."""
+    return not any(cell.strip().lower() in _WRONG for cell in row)
 
 
 def _indented(text: str) -> str:

@@ -106,6 +106,7 @@ def import_users(
         _tell_stopped(people, total)
         raise
     outcomes = [(person, _outcome(person, existing, done=not (dry_run or stopped))) for person in people]
+    outcomes.sort(key=lambda one: one[1] != REFUSED)  # what is to be corrected stands first
     attach_table("outcome.csv", COLUMNS, [(p.number, p.username, outcome, p.why_not) for p, outcome in outcomes])
     if stopped and not dry_run:
         raise NothingImported(

@@ -36,6 +36,9 @@ def test_the_report_from_sign_in_to_its_file(page: Page) -> None:
         page.locator("a[href*='/files/']").first.click()
     assert download.value.suggested_filename == "task-activity.csv"
     assert Path(download.value.path()).read_text().startswith('"job","runs"')
+    page.get_by_role("link", name="Preview task-activity.html").click()
+    report = page.frame_locator("iframe.oc-preview__page")
+    expect(report.get_by_role("table")).to_be_visible()
 
 
 def test_a_live_run_changes_before_ones_eyes(page: Page, actor: Actor, tmp_path: Path) -> None:

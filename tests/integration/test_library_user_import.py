@@ -37,7 +37,7 @@ def clerk(roles: None) -> User:
 
 
 def outcomes(ended: Ended) -> list[tuple[str, ...]]:
-    return [tuple(row.values()) for row in ended.table("outcome.csv")]
+    return [tuple(row.values()) for row in sorted(ended.table("outcome.csv"), key=lambda row: int(row["row"]))]
 
 
 def refused(content: str | bytes) -> str:

@@ -93,10 +93,19 @@ def test_the_beginning_of_a_table_is_shown_as_one(client: Client, head: str) -> 
     assert (event.verb, event.details["file"]) == ("open_file", "a.csv")
 
 
+def test_the_rows_that_were_refused_stand_first(client: Client) -> None:
+    said = {700: "Refused", 30: "refused"}
+    rows = [f"{number},name{number},{said.get(number, 'created')}" for number in range(900)]
+    file = keep(run := make(), "outcome.csv", "\n".join(["row,name,outcome", *rows]).encode())
+    text = read(client, run, f"?preview={file.pk}")
+    assert text.index("name30<") < text.index("name700<") < text.index("name0<")
+
+
 @pytest.mark.parametrize(
     ("name", "content_type", "content", "shown"),
     [
-        ("a.html", "text/html", b"<script>alert(1)</script>", "&lt;script&gt;alert(1)"),
+        ("a.html", "text/html", b"<script>alert(1)</script>", "as it was made"),
+        ("a.xml", "text/xml", b"<script>alert(1)</script>", "&lt;script&gt;alert(1)"),
         ("a.json", "application/json", b'{"a":[1,2]}', "&quot;a&quot;: ["),
         ("a.txt", "text/plain", b"\xff\xfe broken", "\ufffd\ufffd broken"),
         ("a.csv", "text/csv", b'"' + b"x" * 200_000, "The beginning of"),

@@ -159,6 +159,24 @@ def test_a_file_is_a_download_and_opening_it_is_recorded(client: Client) -> None
     assert (event.verb, event.object_id, event.outcome) == ("open_file", run.task_id, "done")
 
 
+def test_a_page_that_a_run_has_made_is_shown_in_a_frame_that_allows_nothing(client: Client) -> None:
+    run = make()
+    path = default_storage.save("runs/x/report.html", ContentFile(b"<h1>Report</h1><script>alert(1)</script>"))
+    kept = {"run": run, "path": path, "size": 40}
+    file = RunFile.objects.create(name="report.html", content_type="text/html; charset=utf-8", **kept)
+    frame = address(run, f"files/{file.pk}/page/")
+    text = client.get(f"{address(run)}?preview={file.pk}").content.decode()
+    assert f'sandbox src="{frame}"' in text and "alert(1)" not in text
+    assert not AuditEvent.objects.exists(), "it is the frame that opens it"
+    response = client.get(frame)
+    assert b"".join(response).startswith(b"<h1>Report")
+    assert response["Content-Security-Policy"].startswith("sandbox; default-src 'none'; style-src 'unsafe-inline'")
+    assert response["X-Frame-Options"] == "SAMEORIGIN" and response["Content-Disposition"] == "inline"
+    assert AuditEvent.objects.get().verb == "open_file"
+    RunFile.objects.filter(pk=file.pk).update(content_type="text/csv", name="report.csv")
+    assert client.get(frame).status_code == 404
+
+
 def test_the_file_of_a_job_with_a_permission_of_its_own_is_for_those_who_hold_it(viewer: User) -> None:
     """Who may not see users must not read them in the file that exports them."""
     export = find_job("jobs.library.user_export.export_users")

@@ -95,6 +95,10 @@ def rich(state: State = State.FAILED, **values: Any) -> Run:
         AuditEvent.objects.create(
             actor_label="Ana", via="admin", verb="start_run", object_type="run", object_id=run.task_id, object_label="x"
         )
+    AuditEvent.objects.create(
+        actor_label="Ana", via="admin", verb="retry_run", object_type="run", object_id=first.task_id, object_label="x",
+        details={"retry": run.task_id},
+    )  # fmt: skip
     RunLog.objects.create(run=run, lines=json.dumps([[0.0, "INFO", 1, "line"]] * 1000), written=48_210)
     TaskResult.objects.create(task_id=run.task_id, status="FAILURE", result="null", traceback=TRACE)
     return run
@@ -133,7 +137,7 @@ def test_the_tabs_are_links_with_counts_and_the_current_one_is_marked(client: Cl
         "Log": "48,210",
         "Attempts": "30",
         "Family": "62",  # 30 children, the root, the run that it retries, 30 retries
-        "Audit": "30",
+        "Audit": "31",
         "Technical": "",
     }
     for href, *_ in links:
