@@ -162,7 +162,7 @@ class RetryView(AskView):
             "job": job,
             "job_title": title,
             "seen": healed.task_id if healed else "",
-            "arguments": [(name, value(given)) for name, given in shown_arguments(run, job)],
+            "arguments": [(name, value(given)) for name, given in shown_arguments(run, job, run.objects_of.all())],
             "facts": facts,
             "blocked": blocked,
             "blocked_by": blocked_by,

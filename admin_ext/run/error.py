@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from django.urls import reverse
@@ -101,11 +102,17 @@ def like_words(run: Run) -> tuple[str, str]:
     return f"{words}, {hurting}", reverse("admin:jobs_failuregroup_change", args=[group.pk])
 
 
+#: Modules of the console's own jobs, wherever it is installed.
+_SHIPPED = re.compile(r"[/\\]jobs[/\\]library[/\\]\w+\.py$")
+
+
 def _where(raised: Raised) -> str:
     own = raised.own
     if not own:
         return "No frame is in your own code: libraries only."
     place = f"{own[0].file} line {own[0].line}"
+    if _SHIPPED.search(own[0].path):
+        return f"{'Raised in' if raised.raised_in_own else 'Called from'} a job that ships with the console, {place}."
     return f"Raised in your own code, {place}." if raised.raised_in_own else f"Called from your own code, {place}."
 
 

@@ -27,6 +27,9 @@ from jobs.text import safe_text
 
 from .normal import comparable, normalise
 
+#: The `fingerprint` of an exception that only tells a person what to correct: a file that they gave was refused. The
+#: run failed; it belongs to no group, and nobody is alerted.
+NO_FAILURE = "-"
 #: Part of every key: another way of making them is another number, and old groups stay what they were.
 VERSION = "1"
 #: They strike wherever the run happens to be; the place says nothing.

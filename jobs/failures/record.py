@@ -21,7 +21,7 @@ from jobs.pipeline.facts import Fact
 from jobs.states import State
 
 from .cases import case_digest, pieces_of_work
-from .fingerprint import Fingerprint, fingerprint
+from .fingerprint import NO_FAILURE, Fingerprint, fingerprint
 from .healing import expect_healing, heal
 from .upserts import CaseRow, GroupRow, add_cases, add_counts, add_groups
 
@@ -85,7 +85,9 @@ def _new_failures(failed: Sequence[tuple[Run, Fact]]) -> list[_Failure]:
     deciding = {
         run.task_id: (run, fact)
         for run, fact in failed
-        if run.state in _TROUBLE and (fact.error_type, fact.error_message) == (run.error_type, run.error_message)
+        if run.state in _TROUBLE
+        and fact.fingerprint != NO_FAILURE
+        and (fact.error_type, fact.error_message) == (run.error_type, run.error_message)
     }
     found = [_failure(run, fact) for run, fact in deciding.values()]
     again = [one for one in found if one.run.failed_attempt == one.run.attempt]

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from jobs.catalog.registry import Job
+from jobs.catalog.registry import Job, find_job
+from jobs.errors import UnknownJob
 from jobs.models import Run
 from jobs.states import Source, State
 
+from .dry_runs import is_dry_run
 from .shown_arguments import shown_arguments
 from .slices import begins_with
 
@@ -51,11 +53,22 @@ class Pair:
 
 
 def last_success(run: Run) -> Run | None:
-    """The last run of its job that was asked for before it and succeeded, among the LOOKED_THROUGH before it. One
-    query."""
+    """The last run of its job that was asked for before it and succeeded, among the LOOKED_THROUGH before it; a dry run
+    has done nothing that could have worked. One query."""
     before = Run.objects.filter(task_name=run.task_name, accepted_at__lte=run.accepted_at).exclude(pk=run.pk)
     near = before.order_by("-accepted_at", "-id").values("pk")[:LOOKED_THROUGH]
-    return Run.objects.filter(pk__in=near, state=State.SUCCEEDED).order_by("-accepted_at", "-id").first()
+    worked = Run.objects.filter(pk__in=near, state=State.SUCCEEDED).order_by("-accepted_at", "-id")
+    job = _job_of(run)
+    if job is None or not job.dry_run:
+        return worked.first()
+    return next((one for one in worked.iterator(chunk_size=20) if not is_dry_run(one, job)), None)
+
+
+def _job_of(run: Run) -> Job | None:
+    try:
+        return find_job(run.task_name)
+    except UnknownJob:
+        return None
 
 
 def find_run(text: str) -> tuple[Run, ...]:

@@ -102,7 +102,7 @@ def run_page(task_id: str, *, running_cap: int = 0, ended: bool = True, withheld
         run=run,
         title=job_title(run.task_name),
         job=job,
-        arguments=shown_arguments(run, job),
+        arguments=shown_arguments(run, job, objects),
         counts=Counts(run.lines, max(run.attempts_kept, run.attempt), run.relatives, run.events),
         older=run.older or "",
         newer=run.newer or "",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jobs.catalog.fields import Parameter
 from jobs.catalog.hints import without_paths
 from jobs.catalog.registry import Job
-from jobs.models import Run
+from jobs.models import Run, RunObject
 from jobs.pipeline.arguments import UnreadableArguments, decode_shown
 from jobs.text import read_json
 
@@ -18,9 +19,14 @@ from .redaction import hide_call
 UNREADABLE = "cannot be read"
 
 
-def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
+def shown_arguments(run: Run, job: Job | None, objects: Iterable[RunObject] = ()) -> list[tuple[str, Any]]:
     """Names and values: the labels of the job's form, and numbers for what was given by position; none of a run that is
-    withheld."""
+    withheld.
+
+    Args:
+        objects: those that the run is about; they are called by their names instead of their keys.
+    """
+    names = {(one.model, one.key): one.label for one in objects}
     if run.withheld:
         return []
     fields = {field.name: field for field in _fields(job)}
@@ -29,7 +35,7 @@ def shown_arguments(run: Run, job: Job | None) -> list[tuple[str, Any]]:
     except UnreadableArguments:
         return [("Arguments", UNREADABLE)]
     positional = [(f"Argument {number}", value) for number, value in enumerate(args, 1)]
-    named = [(fields[n].label, _chosen(fields[n], v)) if n in fields else (n, v) for n, v in kwargs.items()]
+    named = [(fields[n].label, _called(fields[n], v, names)) if n in fields else (n, v) for n, v in kwargs.items()]
     return positional + named
 
 
@@ -53,6 +59,17 @@ def without_secrets(arguments: str, job: Job | None, task_name: str = "") -> tup
 
 def _fields(job: Job | None) -> tuple[Parameter, ...]:
     return job.parameters.fields if job and job.parameters else ()
+
+
+def _called(field: Parameter, value: Any, names: Mapping[tuple[str, str], str]) -> Any:
+    """Objects by their names, as far as those are known; anything else as it was chosen."""
+    if field.model is None or not names:
+        return _chosen(field, value)
+    model = field.model._meta.label_lower
+    keys = value if isinstance(value, list) else [value]
+    called = [names.get((model, str(key)), str(key)) for key in keys]
+    known = any((model, str(key)) in names for key in keys)
+    return ", ".join(called) if known else _chosen(field, value)
 
 
 def _chosen(field: Parameter, value: Any) -> Any:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from jobs import File, check_cancelled, job, progress, set_progress
 from jobs.errors import JobsError
+from jobs.failures.fingerprint import NO_FAILURE
 from jobs.ledger.audit import Actor
 from jobs.ledger.people import User, everybody, permission_to
 from jobs.ledger.rights import NO_RIGHTS, may_give, names_of, record_many_rights
@@ -36,7 +37,9 @@ _TRIES = 3
 
 
 class NothingImported(JobsError):
-    """Rows are refused, and the person wanted all or nothing."""
+    """Rows are refused, and the person wanted all or nothing: theirs to correct, and nobody else's failure."""
+
+    fingerprint = NO_FAILURE
 
 
 @job(

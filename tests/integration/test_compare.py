@@ -161,3 +161,16 @@ def test_the_pages_ask_a_bounded_number_of_times(client: Client) -> None:
         with CaptureQueriesContext(connection) as asked:
             page(client, where)
         assert len(asked) <= most
+
+
+def test_a_dry_run_is_no_last_success() -> None:
+    now = timezone.now()
+    job = under_test.purge.name
+    for number, dry in enumerate(["false", "true"]):
+        Run.objects.create(
+            task_id=f"d{number}", task_name=job, state=State.SUCCEEDED, accepted_at=now - timedelta(hours=3 - number),
+            arguments=f'[[], {{"prefix": "x", "dry_run": {dry}}}]',
+        )  # fmt: skip
+    failed = Run.objects.create(task_id="d9", task_name=job, state=State.FAILED, accepted_at=now)
+    found = last_success(failed)
+    assert found is not None and found.task_id == "d0"

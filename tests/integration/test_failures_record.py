@@ -90,6 +90,13 @@ def test_failures_of_which_nobody_knows_what_is_equal_are_one_each() -> None:
     assert group_of(runs[0]).hurting == 3
 
 
+def test_what_a_person_is_to_correct_is_nobodys_failure() -> None:
+    run = run_of()
+    record(failed(run, error_type="NothingImported", fingerprint="-"))
+    run.refresh_from_db()
+    assert run.state == State.FAILED and run.failure_group is None and not FailureGroup.objects.exists()
+
+
 def test_each_attempt_of_an_id_that_is_used_again_counts() -> None:
     run = run_of(guaranteed=False, attempt=0, state=State.QUEUED)
     record(fact(run.task_id, "FAILURE", timezone.now(), n=None, guaranteed=False, error_type="A", error_message="a"))

@@ -150,3 +150,18 @@ def test_pictures_have_no_preview_and_lost_files_say_so(client: Client) -> None:
     assert "the storage no longer has it" in read(client, run, f"?preview={gone.pk}")
     other = keep(make(State.FAILED), "b.csv", b"secret,row", "text/csv")
     assert "secret" not in read(client, run, f"?preview={other.pk}"), "a file of another run"
+
+
+def test_a_shipped_job_is_not_ones_own_code(client: Client) -> None:
+    trace = TRACE_OF_SHIPPED
+    run = make(State.FAILED, attempt=1)
+    Attempt.objects.create(run=run, number=1, outcome="failed", error_type="E", error_message="x", traceback=trace)
+    text = read(client, run)
+    assert "a job that ships with the console, jobs/library/mail.py line 9" in text and "your own code," not in text
+
+
+TRACE_OF_SHIPPED = """Traceback (most recent call last):
+  File "/srv/console/jobs/library/mail.py", line 9, in send
+    raise E("x")
+E: x
+"""

@@ -263,3 +263,11 @@ def test_what_is_read_in_part_saves_no_more_than_was_read(db: None) -> None:
         assert rows.values().get() == before, type(found)
     assert page.retries[0].state_note == "kept", "what was not read is asked for, not made up"
     assert page.retries[0].accepted_at == Run.objects.get(task_id="again").accepted_at
+
+
+def test_objects_among_the_parameters_are_called_by_their_names(client: Client) -> None:
+    ana = User.objects.create_user("ana")
+    run = make(task_name=under_test.greet.name, arguments=f'[[], {{"person": {ana.pk}, "times": 2}}]')
+    assert dict(run_page(run.task_id).arguments)["Person"] == ana.pk
+    RunObject.objects.create(run=run, model="auth.user", key=str(ana.pk), label="Ana Petrova")
+    assert dict(run_page(run.task_id).arguments)["Person"] == "Ana Petrova"
