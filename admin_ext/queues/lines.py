@@ -107,7 +107,7 @@ def queue_state(depth: Depth, latest: Latest | None, now: float) -> str:
         return OLD
     if latest is not None and now - latest.at <= RATES_KEPT and depth.queue in latest.growing:
         return GROWING
-    if depth.nobody:
+    if depth.left:
         return LEFT
     if depth.ready and (rate := rate_of(depth.queue, latest, now)):
         arrives, leaves = rate
@@ -170,6 +170,8 @@ def left_words(depth: Depth, reading: Reading) -> str:
     if not depth.nobody:
         return ""
     more = "" if reading.whole else "+"
+    if not depth.left:
+        return f"{depth.nobody:,}{more} with nobody, and sent again by the console"
     return f"{depth.nobody:,}{more} with nobody, {back_words(reading.received.back[depth.queue], reading.at)}"
 
 

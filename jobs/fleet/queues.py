@@ -71,6 +71,7 @@ class Depth:
         reserved: with a worker, not started.
         held: with a worker, not before a time that lies ahead.
         nobody: received by a worker that is gone, and with no living one; at least so many.
+        left: those of them that nobody publishes again: Redis gives them to another worker later.
         running: at work; None where a worker that consumes it does not tell.
         workers: those that consume it.
         slots: how much they can run at a time, this and their other queues together.
@@ -84,6 +85,7 @@ class Depth:
     reserved: int = 0
     held: int = 0
     nobody: int = 0
+    left: int = 0
     running: int | None = 0
     workers: tuple[str, ...] = ()
     slots: int = 0
@@ -248,6 +250,7 @@ def _reading(answers: list[Any], names: list[str], beacons: list[Beacon]) -> Rea
             reserved=received.reserved.get(name, 0),
             held=received.held.get(name, 0),
             nobody=received.nobody.get(name, 0),
+            left=received.left.get(name, 0),
             running=None if name in silent else running.get(name, 0),
             workers=tuple(sorted([beacon.worker for beacon in takers])) if takers else (),
             slots=sum([beacon.concurrency for beacon in takers]) if takers else 0,

@@ -89,6 +89,7 @@ class Received:
         total: how many; `looked_at` of them were told apart.
         reserved, held: how many of each queue are with a worker, without those at work; at least so many.
         nobody: how many of each queue no living worker has; at least so many.
+        left: how many of those code published; what the console itself published, the dispatcher publishes again.
         back: before this moment none of those of the queue comes back.
         stranded: how many of all that code published no living worker has; at least so many. What the console itself
             published, the dispatcher publishes again.
@@ -101,6 +102,7 @@ class Received:
     reserved: Mapping[str, int] = field(default_factory=dict)
     held: Mapping[str, int] = field(default_factory=dict)
     nobody: Mapping[str, int] = field(default_factory=dict)
+    left: Mapping[str, int] = field(default_factory=dict)
     back: Mapping[str, float] = field(default_factory=dict)
     stranded: int = 0
     stranded_back: float | None = None
@@ -138,6 +140,7 @@ def told_received(answer: Sequence[Any], beacons: Sequence[Beacon], now: float) 
     missed: Counter[tuple[str, bool, bool]] = Counter()
     back: dict[str, float] = {}
     stranded: dict[bool, list[float]] = {False: [], True: []}
+    of_code: Counter[str] = Counter()
     unnamed: dict[str, Unnamed] = {}
     for line in lines:
         exchange, routing, task_id, eta, score, ours = map(_text, line.split("\t"))
@@ -157,6 +160,7 @@ def told_received(answer: Sequence[Any], beacons: Sequence[Beacon], now: float) 
             back[queue] = min(unnamed[task_id].back, back.get(queue, math.inf))
             if not ours:
                 stranded[certain].append(unnamed[task_id].back)
+                of_code[queue] += 1
     nobody = {}
     for queue in {queue for queue, _, _ in missed}:
         # One that is held for later rather has a worker than one whose time has come: workers name what may begin.
@@ -167,16 +171,17 @@ def told_received(answer: Sequence[Any], beacons: Sequence[Beacon], now: float) 
         counts[True][queue] -= later_ones
         if due + later_ones:
             nobody[queue] = due + later_ones
-    left = len(stranded[True]) + max(len(stranded[False]) - holding, 0)
+    count = len(stranded[True]) + max(len(stranded[False]) - holding, 0)
     return Received(
         total=int(total),
         looked_at=len(lines),
         reserved=counts[False],
         held=counts[True],
         nobody=nobody,
+        left={queue: min(number, of_code[queue]) for queue, number in nobody.items()},
         back={queue: back[queue] for queue in nobody},
-        stranded=left,
-        stranded_back=min(stranded[True] + stranded[False]) if left else None,
+        stranded=count,
+        stranded_back=min(stranded[True] + stranded[False]) if count else None,
         unnamed=unnamed,
     )
 

@@ -86,6 +86,9 @@ def test_of_what_the_console_published_no_trouble_is_made(redis: Redis, ana: Cli
     received(redis, *IDS, ago=100, attempt=1)
     assert read().queues["default"].nobody == 10 and read().received.stranded == 0
     assert "with nobody" not in text(ana, HOME)
+    put(redis, holds=0)
+    listed = text(ana, QUEUES, q="default")
+    assert "Left behind" not in listed and "10 with nobody, and sent again by the console" in listed
 
 
 @pytest.mark.parametrize(("age", "when"), [(60, "the last ones from"), (4000, "all from")])
