@@ -12,7 +12,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.utils import quote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.loader import render_to_string
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.text import capfirst
@@ -193,27 +193,22 @@ class _Ask:
         if self.how == TOGETHER:
             started = start_run(self.job, sets[0], actor=actor, wish=Wish(reason=self.reason, nonce=self.batch))
             href = reverse("admin:jobs_run_change", args=[quote(started.run.task_id)])
-            text, way_on = (
-                f"{self.job.title} is accepted as {noun} {started.run.short_id}, for {of}.",
-                "Look at the run",
-            )
+            text = f"{self.job.title} is accepted as {noun} {started.run.short_id}, for {of}."
             created = started.created
         else:
             names = [str(obj) for obj in self.selection.objects]
             wish = Wish(reason=self.reason)
             done = start_many(self.job, sets, actor=actor, batch_id=self.batch, wish=wish, names=names)
-            href = reverse("admin:jobs_run_changelist") + link(job=self.job.name)
+            href = reverse("admin:jobs_run_changelist") + link(batch=self.batch)
             text = f"{self.job.title} is accepted: {plural(done.count, noun)}, one for each of {of}."
             if done.left_out:
                 text = f"{self.job.title} is accepted: {plural(done.count, noun)}. {self._left_out(done.left_out)}"
-            way_on, created = "Look at the runs", done.created
-        context = {
-            "text": text if created else ALREADY,
-            "href": href if may(self.request, VIEW_RUN) else "",
-            "way_on": way_on,
-        }
-        note = render_to_string("admin_ext/parts/note_with_link.html", context)
-        return _back(self.request, messages.SUCCESS if created else messages.INFO, note)
+            created = done.created
+        level = messages.SUCCESS if created else messages.INFO
+        if may(self.request, VIEW_RUN):
+            messages.add_message(self.request, level, text if created else ALREADY)
+            return redirect(href)
+        return _back(self.request, level, text if created else ALREADY)
 
     def _left_out(self, left_out: Mapping[int, str]) -> str:
         """`Left out of 30 users: ana (…), bob (…) and 3 more.`"""
