@@ -52,7 +52,13 @@ UNFOLD: dict[str, Any] = {
         "navigation": [
             {
                 "items": [
-                    {"title": "Overview", "icon": "dashboard", "link": _at("admin:index")},
+                    {
+                        "title": "Overview",
+                        "icon": "dashboard",
+                        "link": _at("admin:index"),
+                        "badge": "admin_ext.frame.sidebar.overview_badge",
+                        "badge_variant": "warning",
+                    },
                     {
                         "title": "Jobs",
                         "icon": "play_circle",
@@ -82,6 +88,8 @@ UNFOLD: dict[str, Any] = {
                         "icon": "calendar_clock",
                         "link": _at("admin:django_celery_beat_periodictask_changelist"),
                         "permission": "admin_ext.frame.sidebar.may_see_schedules",
+                        "badge": "admin_ext.frame.sidebar.schedules_badge",
+                        "badge_variant": "warning",
                     },
                     {
                         "title": "Queues",
@@ -89,6 +97,8 @@ UNFOLD: dict[str, Any] = {
                         "link": _at("admin:jobs_queues"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "active": "admin_ext.frame.sidebar.queues_is_current",
+                        "badge": "admin_ext.frame.sidebar.queues_badge",
+                        "badge_variant": "warning",
                     },
                     {
                         "title": "Workers",
@@ -96,6 +106,8 @@ UNFOLD: dict[str, Any] = {
                         "link": _at("admin:jobs_workers"),
                         "permission": "admin_ext.frame.sidebar.may_see_runs",
                         "active": "admin_ext.frame.sidebar.workers_is_current",
+                        "badge": "admin_ext.frame.sidebar.workers_badge",
+                        "badge_variant": "warning",
                     },
                     {
                         "title": "Audit",

@@ -103,6 +103,36 @@ def set_aside_badge(request: HttpRequest) -> str:
     return f"{count:,}" if count else ""
 
 
+def overview_badge(request: HttpRequest) -> str:
+    """How much needs a look, "" for nothing, for who may not see it, and where nobody has counted lately."""
+    if not may(request, VIEW_RUN):
+        return ""
+    counted: int | None = getattr(request, "_oc_looks", None)
+    return _badge(counted) if counted is not None else _looks(request, "all")
+
+
+def schedules_badge(request: HttpRequest) -> str:
+    return _looks(request, "schedules")
+
+
+def queues_badge(request: HttpRequest) -> str:
+    return _looks(request, "queues")
+
+
+def workers_badge(request: HttpRequest) -> str:
+    return _looks(request, "workers")
+
+
+def remember_looks(request: HttpRequest, count: int) -> None:
+    """What the Overview itself shows, less what its viewer has put aside."""
+    request._oc_looks = count  # type: ignore[attr-defined]
+
+
+def _looks(request: HttpRequest, of: str) -> str:
+    looks = read_machinery(request).stream.looks
+    return _badge(getattr(looks, of)) if looks is not None else ""
+
+
 def results_is_current(request: HttpRequest) -> bool:
     return request.path.startswith(place("admin:app_list", "django_celery_results"))
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from admin_ext.audit.sentences import Sentence, sentences
 from admin_ext.frame.machinery import RECORDER, Machinery, read_machinery
-from admin_ext.frame.sidebar import remember_failures, remember_running
+from admin_ext.frame.sidebar import remember_failures, remember_looks, remember_running
 from admin_ext.parts.access import VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may, withheld_from
 from admin_ext.parts.rows import Row
 from admin_ext.parts.trouble import Part, Trouble
@@ -167,6 +167,7 @@ def overview_page(request: HttpRequest) -> OverviewPage:
     today = [act for act in acts if act.at >= midnight]
     steps = _steps(request, read)
     unknown = unknown_of_gone(glance.workers) if glance and read.figures and not read.figures.running else 0
+    remember_looks(request, len(awake) + len(machinery.banners))
     return OverviewPage(
         may_see_runs=may_see_runs,
         # Over four zeros it says nothing: there the first steps are all that there is to say.

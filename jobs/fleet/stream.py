@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from .breaker import ask
-from .broker import DEAD_KEY, FACTS_GROUP, FACTS_KEY, Redis, RedisError, key_of
-from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable
+from .broker import DEAD_KEY, FACTS_GROUP, FACTS_KEY, Redis, RedisError, key_of, undecoded
+from .entries import ANOTHER_TYPE, is_of_another_type, note_unreadable, read
+from .looks import LOOKS_KEY, Looks, told_looks
 
 #: Only the id leaves Redis: the oldest entry itself may be large.
 _OLDEST = """
@@ -26,6 +27,7 @@ class Stream:
         lag: seconds, by Redis' clock, since the oldest of them came; 0.0 while none waits.
         dead: entries set aside because they could not be read.
         memory_used, memory_limit: bytes; None where Redis has no limit.
+        looks: how much needs a look, where a recorder has counted it lately.
     """
 
     length: int | None = None
@@ -34,6 +36,7 @@ class Stream:
     dead: int | None = None
     memory_used: int | None = None
     memory_limit: int | None = None
+    looks: Looks | None = None
 
     @property
     def undelivered(self) -> int | None:
@@ -63,8 +66,9 @@ def _read(client: Redis) -> Stream:
     pipe.eval(_OLDEST, 1, key_of(FACTS_KEY))
     pipe.xlen(key_of(DEAD_KEY))
     pipe.info("memory")
+    undecoded(pipe, "GET", key_of(LOOKS_KEY))
     # What Redis refuses to this user is unknown; the rest is told all the same.
-    now, length, pending, oldest, dead, memory = pipe.execute(raise_on_error=False)
+    now, length, pending, oldest, dead, memory, looks = pipe.execute(raise_on_error=False)
     for key, answer in ((key_of(FACTS_KEY), length), (key_of(DEAD_KEY), dead)):
         if is_of_another_type(answer):
             note_unreadable(key, ANOTHER_TYPE)
@@ -76,7 +80,12 @@ def _read(client: Redis) -> Stream:
         dead=_count(dead),
         memory_used=_count(limits.get("used_memory")),
         memory_limit=_count(limits.get("maxmemory")) or None,
+        looks=read(key_of(LOOKS_KEY), looks, told_looks, None) if not _is_refused(looks) else None,
     )
+
+
+def _is_refused(answer: Any) -> bool:
+    return isinstance(answer, RedisError) and not is_of_another_type(answer)
 
 
 def _count(answer: Any) -> int | None:

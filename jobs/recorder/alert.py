@@ -1,5 +1,5 @@
-"""The alerts: what stands wrong is told outside once, and once when it is over. Nothing here may end the recorder, and
-nothing else waits for it."""
+"""The alerts: what stands wrong is told outside once, and once when it is over, and counted for the pages. Nothing here
+may end the recorder, and nothing else waits for it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from django.utils.module_loading import import_string
 from jobs.alerts.delivery import channels_of_settings, deliver
 from jobs.alerts.settle import settle, take_up
 from jobs.alerts.standing import Look, Standing
+from jobs.fleet.breaker import ask
+from jobs.fleet.looks import looks_of, write_looks
 
 logger = logging.getLogger(__name__)
 
@@ -60,8 +62,13 @@ class Alerts:
         if not self._taken_up:
             self._on = take_up(channels_of_settings() if self._path else [])
             self._taken_up = True
+        if not self._path:
+            return
+        look = self._look()
+        counted = looks_of(one.key for one in look.standing)
+        ask(lambda client: write_looks(client, counted))
         if self._on:
-            settle(self._look(), after=settings.ALERT_AFTER)
+            settle(look, after=settings.ALERT_AFTER)
             deliver(self._stopped)
 
     def _look(self) -> Look:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
+from django.test import Client
 from django.utils import timezone
 from redis import Redis
 
@@ -22,6 +25,7 @@ from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import Latest, write_samples
 from jobs.ledger.leases import hold
 from jobs.models import FailureGroup, Lease
+from jobs.recorder.alert import Alerts
 from tests import jobs_under_test as under_test
 from tests.integration.own_redis import fresh, message, own_redis
 from tests.integration.schedule_rows import on_mars, row
@@ -189,3 +193,14 @@ def test_two_statements_whatever_there_is(redis: Redis, django_assert_num_querie
         row(f"Every five {number}", crontab=every("*/5"))
     with django_assert_num_queries(2):
         assert len(look().standing) >= 20
+
+
+def test_what_needs_a_look_is_counted_for_the_sidebar(redis: Redis, client: Client, operator: User) -> None:
+    on_mars()
+    worker(redis, "w@two", burning=False, at=time.time() - 90)
+    redis.lpush(lists_of("reports")[0], message(published_at=time.time() - 2000))
+    Alerts(lambda: False).step()
+    client.force_login(operator)
+    page = client.get("/admin/jobs/run/catalog/").content.decode()
+    badge = r">(Overview|Schedules|Queues|Workers)</span>\s*<span class=\"oc-badge oc-badge--warning\">(\d+)<"
+    assert dict(re.findall(badge, page)) == {"Overview": "3", "Schedules": "1", "Queues": "1", "Workers": "1"}

@@ -22,6 +22,7 @@ from jobs.fleet.broker import BEACONS_KEY, DEAD_KEY, FACTS_KEY, PREFIX, PROBE_KE
 from jobs.fleet.day import day_key
 from jobs.fleet.dropped import note_dropped
 from jobs.fleet.hazards import HAZARDS_KEY
+from jobs.fleet.looks import LOOKS_KEY
 from jobs.fleet.quarantined import QUARANTINE_KEY
 from jobs.fleet.queues import lists_of
 from jobs.fleet.samples import LATEST_KEY, Latest, Point, write_samples
@@ -121,6 +122,7 @@ KEYS: dict[str, Callable[[Redis, bytes], None]] = {
     DROPPED + " last": lambda client, value: _put(client.hset, DROPPED, "last", value),
     HAZARDS_KEY: _string(HAZARDS_KEY),
     LATEST_KEY: _string(LATEST_KEY),
+    LOOKS_KEY: _string(LOOKS_KEY),
     RING: _string(RING),
     MINUTES: _string(MINUTES),
     PROBE_KEY: _string(PROBE_KEY),
