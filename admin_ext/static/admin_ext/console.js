@@ -47,6 +47,20 @@
     list.prepend(group);
   }
 
+  // What Unfold scrolls is named by what it holds, not all of it alike; simplebar reads the name when it begins.
+  const SCROLLED = { "#nav-sidebar-apps": "Pages", "#changelist-filter [data-simplebar]": "Filters" };
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const part of document.querySelectorAll("[data-simplebar]")) {
+      const [, name] = Object.entries(SCROLLED).find(([which]) => part.matches(which)) ?? [];
+      if (name) part.dataset.simplebarAriaLabel = name;
+    }
+  });
+
+  // Django's own lists that are filtered by typing name a bare icon; they are made when the page has loaded.
+  window.addEventListener("load", () => setTimeout(() => {
+    for (const icon of document.querySelectorAll(".help-tooltip[aria-label]")) icon.setAttribute("role", "img");
+  }, 0));
+
   const COPIES = "[data-oc-copy], [data-oc-copy-from]";
   document.addEventListener("click", async (event) => {
     const button = event.target instanceof Element && event.target.closest(COPIES);
