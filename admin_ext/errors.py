@@ -11,6 +11,8 @@ from django.core.exceptions import DisallowedHost, RequestDataTooBig, TooManyFie
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from admin_ext.parts.not_there import NotThere
+
 
 def not_understood(request: HttpRequest, exception: Exception) -> HttpResponse:
     """400: what was wrong with the request, and what to do; its own words may name what nobody should read."""
@@ -46,10 +48,13 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """404: what the view said, if it was written for people."""
     said = exception.args[0] if exception.args else ""
     sentence = said if isinstance(said, str) and said.endswith(".") else "There is nothing at this address."
-    return _page(request, 404, "search_off", "Not found", sentence)
+    exists = exception.exists if isinstance(exception, NotThere) else ()
+    return _page(request, 404, "search_off", "Not found", sentence, exists)
 
 
-def _page(request: HttpRequest, status: int, symbol: str, title: str, sentence: str) -> HttpResponse:
+def _page(
+    request: HttpRequest, status: int, symbol: str, title: str, sentence: str, exists: tuple[tuple[str, str], ...] = ()
+) -> HttpResponse:
     signed_in = admin.site.has_permission(request)
     context = {
         **admin.site.each_context(request),
@@ -59,5 +64,6 @@ def _page(request: HttpRequest, status: int, symbol: str, title: str, sentence: 
         "symbol": symbol,
         "sentence": sentence,
         "signed_in": signed_in,
+        "exists": exists,
     }
     return render(request, "admin_ext/error.html", context, status=status)

@@ -18,7 +18,7 @@ from admin_ext.overview.views import live_overview, snooze_trouble
 from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, refuse_unless, viewer_key, withheld_from
 from admin_ext.parts.keyset import KeysetChangeList
 from admin_ext.parts.signed_out import wrapper_of
-from admin_ext.queues.listing import QueuesPage, live_queues
+from admin_ext.queues.listing import QueuesPage, live_queues, named_queue
 from admin_ext.queues.page import QueuePageView, live_queue
 from admin_ext.queues.purge import PurgeQueue
 from admin_ext.run.compare import CompareView
@@ -35,7 +35,7 @@ from admin_ext.start.catalog import JobsPage
 from admin_ext.start.page import RunForm, TargetsFragment
 from admin_ext.start.presets import DeletePreset, SavePreset
 from admin_ext.workers.listing import WorkersPage, live_workers
-from admin_ext.workers.page import WorkerPageView, live_worker
+from admin_ext.workers.page import WorkerPageView, live_worker, named_worker
 from admin_ext.workers.verbs import AskWorker
 from jobs.models import Run
 
@@ -74,12 +74,15 @@ class RunAdmin(ModelAdmin):
             path("queues/queue/", wrap(QueuePageView.as_view(model_admin=self)), name="jobs_queue"),
             path("queues/queue/live/", live_queue, name="jobs_queue_live"),
             path("queues/queue/purge/", wrap(PurgeQueue.as_view(model_admin=self)), name="jobs_queue_purge"),
+            # After the addresses that are ours: a queue of such a name is reached from the list.
+            path("queues/<path:name>/", wrap(named_queue), name="jobs_queue_named"),
             path("workers/", wrap(WorkersPage.as_view(model_admin=self)), name="jobs_workers"),
             # Not wrapped: a sign-in page must not be swapped into what is being watched.
             path("workers/live/", live_workers, name="jobs_workers_live"),
             path("workers/worker/", wrap(WorkerPageView.as_view(model_admin=self)), name="jobs_worker"),
             path("workers/worker/live/", live_worker, name="jobs_worker_live"),
             path("workers/worker/ask/", wrap(AskWorker.as_view(model_admin=self)), name="jobs_worker_ask"),
+            path("workers/<path:name>/", wrap(named_worker), name="jobs_worker_named"),
             path("catalog/", wrap(JobsPage.as_view(model_admin=self)), name="jobs_catalog"),
             path("catalog/<path:name>/start/", wrap(RunForm.as_view(model_admin=self)), name="jobs_start"),
             path(

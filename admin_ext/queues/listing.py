@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -18,6 +19,7 @@ from admin_ext.parts.chart import Spark, as_of, spark
 from admin_ext.parts.chips import Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
+from admin_ext.parts.not_there import NotThere, nearest
 from admin_ext.parts.numbered import NumberedPage, cut
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.parts.words import duration, plural
@@ -27,7 +29,7 @@ from jobs.fleet.queues import Reading, configured, read_queues
 from jobs.fleet.samples import MINUTES, Latest, read_latest, read_ready
 from jobs.ledger.waiting import waiting_by_queue
 
-from .lines import CALM, RATES_KEPT, QueueLine, queue_line, queue_state, unknown_line
+from .lines import CALM, RATES_KEPT, QueueLine, queue_href, queue_line, queue_state, unknown_line
 
 #: Runs that wait in the ledger are counted up to here.
 LATER_CAP = 10_000
@@ -91,6 +93,14 @@ def read_known(request: HttpRequest) -> tuple[Known | None, bool]:
 
     known = ask(read)
     return (keep_known(known), True) if known else (last_known(), False)
+
+
+def no_queue(name: str, known: Known | None) -> NotThere:
+    """What to raise where nobody knows a queue of this name."""
+    names = nearest(name, known.reading.queues if known else configured())
+    sentence = "There is no queue of this name: no setting names it, and it holds no message."
+    ways = [(f"Queue {one}", queue_href(one)) for one in names]
+    return NotThere(sentence, [*ways, ("All queues", reverse("admin:jobs_queues"))])
 
 
 def queue_list_page(request: HttpRequest) -> QueueListPage:
@@ -221,6 +231,11 @@ class QueuesPage(ConsoleView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = {"page": queue_list_page(self.request), "crumbs": [("Queues", "")]}
         return super().get_context_data(**kwargs, **context)
+
+
+def named_queue(request: HttpRequest, name: str) -> HttpResponse:
+    """`…/queues/<name>/`: an address that one can type; the page has the name as a parameter."""
+    return redirect(queue_href(name))
 
 
 @require_safe

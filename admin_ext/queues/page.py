@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -34,7 +34,7 @@ from jobs.models import Run
 from jobs.text import safe_text
 
 from .lines import PAGE, UNKNOWN_COUNT, Count, QueueLine, rate_of
-from .listing import LATER_CAP, Known, line_of, read_known
+from .listing import LATER_CAP, Known, line_of, no_queue, read_known
 
 SHOWN = 20
 LONGEST_NAME = 500
@@ -128,13 +128,13 @@ def queue_page(request: HttpRequest) -> QueuePage:
     """Read the page of the queue that the address names.
 
     Raises:
-        Http404: there is no queue of this name: nobody has configured it, nobody takes from it, and it holds nothing.
+        NotThere: there is no queue of this name: nobody has configured it, nobody takes from it, and it holds nothing.
     """
     name = request.GET.get("name", "")[:LONGEST_NAME]
     known, live = read_known(request)
     depth = known.reading.queues.get(name) if known else None
     if depth is None and (live or known):
-        raise Http404("There is no queue of this name: no setting names it, and it holds no message.")
+        raise no_queue(name, known)
     asked = request.GET.get("range", "")
     asked = asked if asked in RANGES else "1h"
     contents = ask(lambda client: read_contents(client, name, SHOWN)) if live else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
@@ -19,7 +19,7 @@ from jobs.ledger.purge import MOST_PURGED, Purged, purge_queue
 from jobs.ledger.verbs import PURGE_QUEUE
 
 from .lines import QueueLine, queue_href
-from .listing import line_of, read_known
+from .listing import line_of, no_queue, read_known
 from .page import LONGEST_NAME
 
 
@@ -57,7 +57,7 @@ class PurgeQueue(AskView):
         known, live = read_known(self.request)
         depth = known.reading.queues.get(self.name) if known else None
         if live and depth is None:
-            raise Http404("There is no queue of this name: no setting names it, and it holds no message.")
+            raise no_queue(self.name, known)
         line = line_of(self.name, known, live) if depth else None
         context = {
             "crumbs": [("Queues", reverse("admin:jobs_queues")), (self.name, queue_href(self.name)), ("Purge", "")],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -13,6 +14,7 @@ from admin_ext.parts.access import SEE_RUNS_REFUSED, VIEW_RUN, ConsoleView, with
 from admin_ext.parts.chips import UNKNOWN, Chip, Pill
 from admin_ext.parts.keyset import link
 from admin_ext.parts.live import live_part
+from admin_ext.parts.not_there import NotThere, nearest
 from admin_ext.parts.remembered import Remembered, last_read
 from admin_ext.queues.lines import queue_href
 from jobs.fleet.breaker import ask
@@ -110,13 +112,16 @@ def find_worker(request: HttpRequest, name: str, process: str = "") -> tuple[Jud
         process: which one of several that bear the name; where that is not known any more, the one that began last.
 
     Raises:
-        Http404: nobody of this name was heard within the last hours.
+        NotThere: nobody of this name was heard within the last hours.
     """
     judged, at, live = read_workers(request)
     those = [one for one in judged if one.beacon.worker == name]
     one = next((one for one in those if one.beacon.boot == process), max(those, key=_newest, default=None))
     if one is None:
-        raise Http404("No worker of this name has been heard in the last hours.")
+        names = nearest(name, {one.beacon.worker for one in judged})
+        ways = [(f"Worker {one}", worker_href(one)) for one in names]
+        all_workers = ("All workers", reverse("admin:jobs_workers"))
+        raise NotThere("No worker of this name has been heard in the last hours.", [*ways, all_workers])
     return one, at, live
 
 
@@ -129,7 +134,7 @@ def worker_page(request: HttpRequest) -> WorkerPage:
     """Read the page of the worker that `name` names.
 
     Raises:
-        Http404: nobody of this name was heard within the last hours.
+        NotThere: nobody of this name was heard within the last hours.
     """
     name = request.GET.get("name", "")[:LONGEST_NAME]
     process = request.GET.get("process", "")[:64]
@@ -223,6 +228,11 @@ class WorkerPageView(ConsoleView):
         page = worker_page(self.request)
         crumbs = [("Workers", reverse("admin:jobs_workers")), (page.name, "")]
         return {**super().get_context_data(**kwargs, page=page, crumbs=crumbs), "title": page.name}
+
+
+def named_worker(request: HttpRequest, name: str) -> HttpResponse:
+    """`…/workers/<name>/`: an address that one can type; the page has the name as a parameter."""
+    return redirect(worker_href(name))
 
 
 @require_safe

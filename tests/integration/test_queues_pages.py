@@ -106,6 +106,22 @@ def test_a_queue_that_no_setting_names_is_listed_while_it_holds_messages(redis: 
     assert ana.get(PAGE, {"name": "empty-one"}).status_code == 404
 
 
+def test_an_address_of_a_queue_can_be_typed_and_an_unknown_one_says_what_there_is(redis: Redis, ana: Client) -> None:
+    beacon(redis)
+    for typed in ("/queues/default/", LIST + "default/"):
+        response = ana.get(typed, follow=True)
+        assert response.status_code == 200 and response.request["QUERY_STRING"] == "name=default"
+    assert ana.get("/queues/", follow=True).request["PATH_INFO"] == LIST
+    odd = ana.get(LIST + "a/b%3F c/", follow=True)
+    assert odd.status_code == 404 and odd.request["QUERY_STRING"] == "name=a%2Fb%3F+c"
+    unknown = ana.get(LIST + "defualt/", follow=True)
+    shown = unknown.content.decode()
+    assert unknown.status_code == 404 and "There is no queue of this name" in shown
+    assert shown.index("Queue default</a>") < shown.index("Queue reports</a>") < shown.index("All queues</a>")
+    purge = ana.get(PAGE + "purge/", {"name": "defualt"})
+    assert purge.status_code == 404 and "Queue default</a>" in purge.content.decode()
+
+
 def test_a_growing_queue_and_one_too_old_need_a_look(redis: Redis, ana: Client) -> None:
     beacon(redis, queues=["default", "reports"])
     now = time.time()

@@ -136,6 +136,18 @@ def test_the_page_of_a_worker_tells_what_it_runs_against_what_is_usual(redis: Re
     assert ana.get(PAGE, {"name": "nobody"}).status_code == 404
 
 
+def test_an_address_of_a_worker_can_be_typed_and_an_unknown_one_says_who_is_there(redis: Redis, ana: Client) -> None:
+    for name in ("mail@web-1", "other@web-2"):
+        put(redis, name)
+    for typed in ("/workers/mail@web-1/", "/admin/jobs/run/workers/mail@web-1/"):
+        response = ana.get(typed, follow=True)
+        assert response.status_code == 200 and response.request["QUERY_STRING"] == "name=mail%40web-1"
+    unknown = ana.get("/workers/other@web-3/", follow=True)
+    shown = unknown.content.decode()
+    assert unknown.status_code == 404 and "No worker of this name has been heard" in shown
+    assert shown.index("Worker other@web-2</a>") < shown.index("Worker mail@web-1</a>") < shown.index("All workers</a>")
+
+
 HOSTILE = "<script>alert(1)</script>\"'{{ 7 }}\u202e@" + "q" * 200
 
 
