@@ -1,26 +1,33 @@
-"""The command palette: jobs, runs by their ids, schedules, queues and workers, to whoever may see each of them."""
+"""The command palette: pages, acts, jobs, runs, failures, schedules, queues, workers, people, for who may see them."""
 
 from __future__ import annotations
 
+from django.contrib.admin.utils import quote
 from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django_celery_beat.models import PeriodicTask
 from unfold.dataclasses import SearchResult
 
+from admin_ext.frame.goals import Goal, acts, pages
 from admin_ext.frame.machinery import read_machinery
-from admin_ext.parts.access import RUN_JOB, VIEW_RUN, VIEW_SCHEDULE, may
+from admin_ext.parts.access import RUN_JOB, VIEW_AUDIT, VIEW_RUN, VIEW_SCHEDULE, may, withheld_from
 from admin_ext.parts.chips import run_chip
 from admin_ext.parts.keyset import link
+from admin_ext.parts.places import users_page
 from admin_ext.parts.words import ago
 from admin_ext.queues.lines import queue_href
 from admin_ext.queues.listing import last_known
 from admin_ext.workers.lines import worker_href
 from jobs.catalog.registry import job_title, listed_jobs
+from jobs.failures.lists import MOST_READ
+from jobs.failures.verbs import subject_of
 from jobs.fleet.queues import configured
+from jobs.ledger.people import find_staff, key_of, name_of, permission_to
+from jobs.ledger.readable import readable_group
 from jobs.ledger.run_slices import listed
 from jobs.ledger.slices import begins_with
-from jobs.models import Run
+from jobs.models import FailureGroup, Run
 
 #: So many of each kind are shown.
 EACH = 8
@@ -28,10 +35,13 @@ EACH = 8
 LONGEST = 200
 #: An id is looked for from so many characters on: fewer begin too many of them.
 SHORTEST_ID = 4
+#: So much is told of a failure besides its name.
+LONGEST_TOLD = 120
+FAILURE = "admin:jobs_failuregroup_change"
 
 
 def find(request: HttpRequest, text: str) -> list[SearchResult]:
-    """Unfold's search callback: what the viewer may see and `text` names; two statements at most.
+    """Unfold's search callback: what the viewer may see and `text` names; a statement for each kind of row at most.
 
     Args:
         text: as it was typed, in lower case.
@@ -39,22 +49,28 @@ def find(request: HttpRequest, text: str) -> list[SearchResult]:
     text = text.replace("\x00", "").strip()[:LONGEST]
     if not text:
         return []
-    found: list[SearchResult] = []
+    found = [_goal(one) for one in pages(request, text)]
     if may(request, RUN_JOB):
         found += _jobs(request, text)
+    found += [_goal(one) for one in acts(request, text)]
     if may(request, VIEW_RUN):
-        found += [*_runs(text), *_queues(request, text), *_workers(request, text)]
+        found += [*_runs(text), *_failures(request, text), *_queues(request, text), *_workers(request, text)]
     if may(request, VIEW_SCHEDULE):
         found += _schedules(text)
+    found += _people(request, text)
     # As it was typed: databases do not find "Ä" by "ä" everywhere.
     typed = request.GET.get("s", text).replace("\x00", "").strip()[:LONGEST]
     return [*found, _in_all_runs(typed)] if may(request, VIEW_RUN) else found
 
 
 def _in_all_runs(text: str) -> SearchResult:
-    """The way on where nothing here bears the name: ids and arguments of the whole history."""
+    """The way on where nothing here bears the name: ids, arguments and errors of the history."""
     href = reverse("admin:jobs_run_changelist") + link(q=text)
-    return SearchResult(f"Search all runs for “{text[:60]}”", "Ids and arguments", href, "search")
+    return SearchResult(f"Search all runs for “{text[:60]}”", "Ids, arguments and errors", href, "search")
+
+
+def _goal(goal: Goal) -> SearchResult:
+    return SearchResult(goal.title, goal.where, goal.href, goal.icon)
 
 
 def _jobs(request: HttpRequest, text: str) -> list[SearchResult]:
@@ -80,6 +96,35 @@ def _runs(text: str) -> list[SearchResult]:
             run_chip(run.state).icon,
         )
         for run in runs
+    ]
+
+
+def _failures(request: HttpRequest, text: str) -> list[SearchResult]:
+    """Of the groups that failed last, those whose page says so; what is hidden there is not found here."""
+    withheld, found = withheld_from(request), []
+    for group in FailureGroup.objects.order_by("-last_seen", "-id")[:MOST_READ]:
+        group = readable_group(group, withheld)
+        label = subject_of(group).label
+        if text in label.lower() or text in group.title.lower() or text in group.sample_message.lower():
+            told = f"Failure · {group.sample_message or group.title or group.place}"[:LONGEST_TOLD]
+            found.append(SearchResult(label, told, reverse(FAILURE, args=[group.pk]), "error"))
+    return found[:EACH]
+
+
+def _people(request: HttpRequest, text: str) -> list[SearchResult]:
+    """Staff: the page of their account, or what they have done, whichever the viewer may see."""
+    account = users_page() if may(request, permission_to("view")) else ""
+    if not account and not may(request, VIEW_AUDIT):
+        return []
+    audit = reverse("admin:jobs_auditevent_changelist")
+    return [
+        SearchResult(
+            name_of(user),
+            f"Person · {user.get_username()}" if account else "Person · what they have done",
+            f"{account}{quote(user.pk)}/change/" if account else audit + link(who=key_of(user)),
+            "person",
+        )
+        for user in find_staff(text, EACH)
     ]
 
 

@@ -17,6 +17,7 @@ from admin_ext.parts.words import clock
 from jobs.catalog.registry import job_title
 from jobs.ledger.people import key_from
 from jobs.ledger.readable import Withheld
+from jobs.ledger.run_errors import failed_with
 from jobs.ledger.run_query import RunQuery
 from jobs.states import Source, State
 
@@ -86,7 +87,7 @@ class Asked:
 
     @property
     def words(self) -> str:
-        """What the box holds, where that is to be searched in arguments; quotation marks around it are taken off."""
+        """What the box holds, where that is looked for in arguments and errors, without quotation marks around."""
         if self.id_prefix or self.q.lower().startswith(_ID):
             return ""
         return self.q[1:-1] if len(self.q) > 2 and self.q[0] == self.q[-1] == '"' else self.q
@@ -102,13 +103,13 @@ class Asked:
     def other_meaning(self) -> tuple[str, str] | None:
         """What else the box could mean, and the address that asks for that."""
         if self.id_prefix and not self.q.lower().startswith(_ID):
-            return f"Search arguments for “{self.q}”", self.link(q=f'"{self.q}"')
+            return f"Search arguments and errors for “{self.q}”", self.link(q=f'"{self.q}"')
         if len(self.words) >= SHORTEST_ID and " " not in self.words:
             return f"Look for ids that begin with “{self.words}”", self.link(q=_ID + self.words)
         return None
 
     def query(self, viewer_key: str | None, withheld: Withheld) -> RunQuery:
-        """What to read, but for what the viewer may not; only when there is no problem."""
+        """What to read, but for what the viewer may not; only when there is no problem. A query where it is words."""
         by = viewer_key if self.by == "me" else key_from(self.by) if self.by else None
         return RunQuery(
             state=State(self.state) if self.state else None,
@@ -124,6 +125,7 @@ class Asked:
             since=self._since(timezone.now()) if self.since else None,
             until=_time(self.until) if self.until else None,
             words=self.words,
+            failed_with=failed_with(self.words, withheld) if self.words else (),
             withheld=withheld,
         )
 
@@ -143,7 +145,14 @@ class Asked:
     def words_of(self, named: Named) -> dict[str, str]:
         """Each parameter that is set, in words, by its name."""
         known = [
-            ("q", f"id {self.id_prefix}…" if self.id_prefix else f"arguments with “{self.words}”" if self.q else ""),
+            (
+                "q",
+                f"id {self.id_prefix}…"
+                if self.id_prefix
+                else f"arguments or error with “{self.words}”"
+                if self.q
+                else "",
+            ),
             ("state", f"state {run_chip(self.state).word}" if self.state else ""),
             ("job", f"job {job_title(self.job)}" if self.job else ""),
             ("queue", f"queue {self.queue}" if self.queue else ""),

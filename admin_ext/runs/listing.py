@@ -79,7 +79,8 @@ def run_list_page(
 ) -> RunListPage:
     """Read the list that the address asks for.
 
-    Two queries, one more where what jobs usually take has to be read anew, and one where the index of words is asked.
+    Two queries, one more where what jobs usually take has to be read anew, one where words are looked for in errors,
+    and one where the index of words is asked.
     """
     asked, position = _asked(parameters)
     besides = statements()

@@ -86,6 +86,19 @@ def staff_names() -> dict[str, str]:
     return dict(sorted(names.items(), key=lambda item: item[1].casefold()))
 
 
+def find_staff(text: str, most: int) -> list[Any]:
+    """Those who may use the admin and whose name, username or address holds `text`, in any case. One query."""
+    people = everybody().filter(is_staff=True) if has("is_staff") else everybody()
+    ordered = people.order_by(get_user_model().USERNAME_FIELD)[:MOST_LISTED]
+    wanted = text.lower()
+    found = [
+        user
+        for user in ordered
+        if user.is_staff and any(wanted in one.lower() for one in (name_of(user), user.get_username(), email_of(user)))
+    ]
+    return found[:most]
+
+
 def has_administrator() -> bool:
     """Whether somebody may do everything. One query."""
     if has("is_superuser", "is_active"):

@@ -67,6 +67,7 @@ class RunQuery:
         since, until: when it was asked for; the end does not belong to it.
         id_prefix: how its id begins.
         words: text of its arguments, in any case, or its whole id.
+        failed_with: rows that `words` finds besides, by their errors (`jobs.ledger.run_errors`).
         failure_group_id: the failures that it is like.
         batch: the name of what was started together with it (`jobs.ledger.batches`).
         withheld: the tasks whose runs the viewer may not read: their arguments are not searched, and not shown.
@@ -84,6 +85,7 @@ class RunQuery:
     since: datetime | None = None
     until: datetime | None = None
     words: str = ""
+    failed_with: tuple[int, ...] = ()
     batch: str = ""
     withheld: Withheld = NOTHING
 
@@ -112,7 +114,7 @@ class RunQuery:
             _equal("queue", self.queue or None),
             _equal("state", self.state) if common_state else None,
         )
-        last = [Condition("words", None, _words(self.words, self.withheld))] if self.words else []
+        last = [Condition("words", None, _words(self))] if self.words else []
         known = [*(one for one in found if one is not None), *last]
         return tuple(sorted(known, key=lambda one: one.lead is None))
 
@@ -212,7 +214,7 @@ def found_by_index(query: RunQuery) -> Pool:
     others = tuple(condition for condition in query.conditions if condition.name != "words")
     return Pool(
         "words",
-        Run.objects.filter(_words(query.words, query.withheld)),
+        Run.objects.filter(_words(query)),
         _all(query.period, others),
         WINDOW + 1,
         by_time=False,
@@ -225,11 +227,15 @@ def _all(rest: Q, conditions: tuple[Condition, ...]) -> Q:
     return rest
 
 
-def _words(words: str, withheld: Withheld) -> Q:
+def _words(query: RunQuery) -> Q:
+    words = query.words
     found = Q(summary__icontains=words)
-    if withheld:
+    if query.withheld:
         # Looked up for what matches only, so that the index that holds the words is still all that is walked through.
-        found &= ~Q(Exists(Run.objects.filter(pk=OuterRef("pk"), task_name__in=withheld)))
+        found &= ~Q(Exists(Run.objects.filter(pk=OuterRef("pk"), task_name__in=query.withheld)))
+    if query.failed_with:
+        # Their rows, and no subquery: an index of words would not be asked beside one.
+        found |= Q(pk__in=query.failed_with)
     if " " in words:  # no id
         return found
     if search_is_indexed():

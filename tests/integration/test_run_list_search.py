@@ -12,7 +12,7 @@ from django.utils import timezone
 from admin_ext.runs.asked import NAMES, Asked
 from admin_ext.runs.choices import forget_choices
 from jobs.catalog.registry import find_job
-from jobs.ledger import run_query
+from jobs.ledger import run_errors, run_query
 from jobs.ledger.audit import Actor
 from jobs.ledger.durations import forget_durations
 from jobs.ledger.start import start_run
@@ -57,6 +57,34 @@ def test_a_secret_does_not_find_its_run(client: Client, olga: Actor) -> None:
     Run.objects.filter(pk=run.pk).update(summary=summarise('[[], {"name": "4711", "password": "hunter22"}]'))
     assert len(ids(client.get(f"{LIST}?q=4711"))) == 1
     assert not ids(client.get(f"{LIST}?q=hunter22"))
+
+
+def test_what_a_run_failed_with_finds_it(client: Client) -> None:
+    wanted = make(1, state="failed", error_type="ValueError", error_message="invoice 224 has no lines")
+    make(2, state="failed", error_type="ValueError", error_message="invoice 225 has no lines")
+    make(3, state="succeeded", error_message="invoice 224 had no lines at first")
+    for words in ("invoice 224", "INVOICE 224 HAS", "ValueError: invoice 224"):
+        assert ids(client.get(LIST, {"q": words})) == [wanted.task_id], words
+    page = client.get(LIST, {"q": "invoice 224"})
+    assert "arguments or error with “invoice 224”" in page.content.decode() and not ids(
+        client.get(LIST, {"q": "invoice 224", "state": "succeeded"})
+    )
+
+
+def test_what_is_not_shown_of_an_error_does_not_find_its_run(client: Client) -> None:
+    guarded = under_test.tell_guarded.name
+    make(1, state="failed", task_name=guarded, error_type="ValueError", error_message="for the few")
+    shown = make(2, state="failed", error_type="ValueError", error_message="refused, password=hunter22 of the few")
+    assert not ids(client.get(LIST, {"q": "hunter22"}))
+    assert ids(client.get(LIST, {"q": "the few"})) == [shown.task_id]
+
+
+def test_only_the_newest_failures_are_searched(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_errors, "WINDOW", 2)
+    for number in range(1, 5):
+        at = timezone.now() - timedelta(hours=number)
+        make(number, state="failed", error_message=f"broken {number}", accepted_at=at)
+    assert len(ids(client.get(LIST, {"q": "broken"}))) == 2
 
 
 def test_the_box_tells_ids_from_arguments() -> None:
