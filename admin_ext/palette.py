@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db.models import Q
 from django.http import HttpRequest
@@ -49,10 +50,12 @@ def find(request: HttpRequest, text: str) -> list[SearchResult]:
     text = text.replace("\x00", "").strip()[:LONGEST]
     if not text:
         return []
-    found = [_goal(one) for one in pages(request, text)]
+    known, called = _found_by_unfold(request, text), list(acts(request, text))
+    found = [_goal(one) for one in pages(request, text) if one.href not in known]
+    found += [_goal(one) for one in called if text in one.title.lower()]
     if may(request, RUN_JOB):
         found += _jobs(request, text)
-    found += [_goal(one) for one in acts(request, text)]
+    found += [_goal(one) for one in called if text not in one.title.lower()]
     if may(request, VIEW_RUN):
         found += [*_runs(text), *_failures(request, text), *_queues(request, text), *_workers(request, text)]
     if may(request, VIEW_SCHEDULE):
@@ -67,6 +70,16 @@ def _in_all_runs(text: str) -> SearchResult:
     """The way on where nothing here bears the name: ids, arguments and errors of the history."""
     href = reverse("admin:jobs_run_changelist") + link(q=text)
     return SearchResult(f"Search all runs for “{text[:60]}”", "Ids, arguments and errors", href, "search")
+
+
+def _found_by_unfold(request: HttpRequest, text: str) -> set[str]:
+    """The lists that stand above ours already: Unfold finds them by the names of models and applications."""
+    return {
+        str(model["admin_url"])
+        for app in admin.site.get_app_list(request)
+        for model in app["models"]
+        if text in app["name"].lower() or text in model["name"].lower()
+    }
 
 
 def _goal(goal: Goal) -> SearchResult:

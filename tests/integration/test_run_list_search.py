@@ -18,6 +18,7 @@ from jobs.ledger.durations import forget_durations
 from jobs.ledger.start import start_run
 from jobs.ledger.summary import summarise
 from jobs.models import Run
+from jobs.states import State
 from tests import jobs_under_test as under_test
 from tests.integration.test_run_list_page import LIST, ids, make
 
@@ -60,9 +61,9 @@ def test_a_secret_does_not_find_its_run(client: Client, olga: Actor) -> None:
 
 
 def test_what_a_run_failed_with_finds_it(client: Client) -> None:
-    wanted = make(1, state="failed", error_type="ValueError", error_message="invoice 224 has no lines")
-    make(2, state="failed", error_type="ValueError", error_message="invoice 225 has no lines")
-    make(3, state="succeeded", error_message="invoice 224 had no lines at first")
+    wanted = make(1, state=State.FAILED, error_type="ValueError", error_message="invoice 224 has no lines")
+    make(2, state=State.FAILED, error_type="ValueError", error_message="invoice 225 has no lines")
+    make(3, state=State.SUCCEEDED, error_message="invoice 224 had no lines at first")
     for words in ("invoice 224", "INVOICE 224 HAS", "ValueError: invoice 224"):
         assert ids(client.get(LIST, {"q": words})) == [wanted.task_id], words
     page = client.get(LIST, {"q": "invoice 224"})
@@ -73,8 +74,8 @@ def test_what_a_run_failed_with_finds_it(client: Client) -> None:
 
 def test_what_is_not_shown_of_an_error_does_not_find_its_run(client: Client) -> None:
     guarded = under_test.tell_guarded.name
-    make(1, state="failed", task_name=guarded, error_type="ValueError", error_message="for the few")
-    shown = make(2, state="failed", error_type="ValueError", error_message="refused, password=hunter22 of the few")
+    make(1, state=State.FAILED, task_name=guarded, error_type="ValueError", error_message="for the few")
+    shown = make(2, state=State.FAILED, error_type="ValueError", error_message="refused, password=hunter22 of the few")
     assert not ids(client.get(LIST, {"q": "hunter22"}))
     assert ids(client.get(LIST, {"q": "the few"})) == [shown.task_id]
 
@@ -83,7 +84,7 @@ def test_only_the_newest_failures_are_searched(client: Client, monkeypatch: pyte
     monkeypatch.setattr(run_errors, "WINDOW", 2)
     for number in range(1, 5):
         at = timezone.now() - timedelta(hours=number)
-        make(number, state="failed", error_message=f"broken {number}", accepted_at=at)
+        make(number, state=State.FAILED, error_message=f"broken {number}", accepted_at=at)
     assert len(ids(client.get(LIST, {"q": "broken"}))) == 2
 
 
