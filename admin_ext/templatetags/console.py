@@ -176,7 +176,7 @@ _ROW = """<tr class="oc-row{}">
 <td data-c="when" class="oc-num">{}</td>
 <td data-c="wait" class="oc-num">{}</td>
 <td data-c="took">{}</td>
-<td data-c="worker"><span class="oc-cut" title="{}">{}</span></td>
+<td data-c="worker"><span class="oc-two" title="{}">{}</span></td>
 </tr>
 """
 

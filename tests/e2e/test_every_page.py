@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +23,7 @@ from jobs.fleet.broker import DEAD_KEY
 from jobs.fleet.quarantined import QUARANTINE_KEY
 from jobs.ledger.audit import Actor
 from jobs.ledger.start import start_run
-from jobs.models import FailureGroup
+from jobs.models import FailureGroup, Run
 from jobs.pipeline.quarantine import Quarantine
 from jobs.schedules.drafts import shared_crontab
 from jobs.states import State
@@ -115,6 +116,13 @@ NOT_THERE = (
 )
 
 
+#: What stands out of its cell of a table, beside the text of the next one.
+_SPILLED = """() => [...document.querySelectorAll("td, th")]
+  .filter((cell) => cell.clientWidth > 1 && cell.scrollWidth > cell.clientWidth + 1)
+  .filter((cell) => getComputedStyle(cell).overflowX === "visible")
+  .map((cell) => cell.innerText)"""
+
+
 @dataclass
 class Scene:
     """What the addresses name, and whatever is wrong with the pages that have been looked at."""
@@ -131,6 +139,8 @@ class Scene:
         page.add_style_tag(content="* { transition: none !important; animation: none !important; }")
         if page.evaluate("document.documentElement.scrollWidth") > width:
             self.faults.append(f"{where}: scrolls sideways at {width}")
+        for words in page.evaluate(_SPILLED):
+            self.faults.append(f"{where} {width}: out of its cell: {words}")
         for dark in (False, True):
             page.evaluate("dark => document.documentElement.classList.toggle('dark', dark)", dark)
             for fault in Axe().run(page, options=RULES).response["violations"]:
@@ -151,6 +161,14 @@ def scene(page: Page, stack: Stack, actor: Actor) -> Iterator[Scene]:
     succeeded = finished(start_run(find_job(under_test.add.name), {"a": 1}, actor=actor).run.task_id)
     running = start_run(find_job(under_test.hold.name), {"flag": str(flag)}, actor=actor).run
     in_state(running.task_id, State.RUNNING)
+    waits, _ = Run.objects.get_or_create(
+        task_id="every-page",
+        defaults={
+            "task_name": fails.name,
+            "state": State.QUEUED,
+            "accepted_at": now - timedelta(minutes=40, seconds=42),
+        },
+    )
     alike = FailureGroup.objects.filter(task_name=fails.name, state="open", total__gt=1)
     group = wait_for(alike.order_by("-last_seen").first, "its group")
     resolved, _ = FailureGroup.objects.get_or_create(
@@ -194,7 +212,7 @@ def scene(page: Page, stack: Stack, actor: Actor) -> Iterator[Scene]:
     flag.touch()
     finished(running.task_id)
     client.delete(DEAD_KEY, QUARANTINE_KEY)
-    for row in (resolved, schedule, result, group_result, user):
+    for row in (waits, resolved, schedule, result, group_result, user):
         row.delete()
 
 

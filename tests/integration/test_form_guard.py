@@ -131,7 +131,7 @@ def test_the_typed_word_is_checked_by_the_server(client: Client, accounts: None,
 
 def test_danger_is_seen_and_names_the_environment(client: Client) -> None:
     text = client.get(PURGE).content.decode()
-    assert "oc-card--bad" in text and "oc-button--danger" in text and "Run in Local" in text
+    assert "oc-card--bad" not in text and "oc-button--danger" in text and "Run in Local" in text
     assert "Ask the owner of the directory first." in text, "the runbook"
     assert text.count("No button undoes what it does: look twice.") == 2 and "cannot be undone" not in text
     caution = client.get(FILE).content.decode()
