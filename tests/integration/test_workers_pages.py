@@ -191,7 +191,7 @@ def test_a_thousand_workers_are_read_and_judged_in_time_with_few_queries(redis: 
     text(ana)
     with CaptureQueriesContext(connection) as queries:
         shown = text(ana)
-    assert shown.count('<tr class="oc-row') == 100 and "1 to 100 of 1000" in shown
+    assert shown.count('<tr class="oc-row') == 100 and "1 to 100 of 1,000" in shown
     assert len(queries) <= 8, [query["sql"][:100] for query in queries]
     # A wide bound, by the processor's own time: tests/bench/workers.py measures the page alone, by the clock.
     assert min(_seconds(ana) for _ in range(3)) < 1.0
