@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.models import Group
-from django.utils.html import format_html
+from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from jobs.ledger.roles import may_words
@@ -26,7 +26,7 @@ class RolesField(forms.ModelMultipleChoiceField):
         self.help_text = "What this person may do; several add up. Nobody gives a role that may do more than they do."
 
     def label_from_instance(self, obj: Any) -> str:
-        return format_html('<b>{}</b> <span class="oc-role">{}</span>', obj.name, may_words(obj))
+        return render_to_string("admin_ext/parts/role.html", {"role": obj, "may": may_words(obj)})
 
 
 def roles_fit() -> bool:

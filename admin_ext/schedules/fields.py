@@ -1,4 +1,4 @@
-"""The fields of a schedule's form besides its job's parameters: its name, and when it fires."""
+"""The fields of a schedule's form that say when it fires."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from admin_ext.form.fields import AREA, CHECKBOX, INPUT, RADIO, SELECT, SWITCH, MomentField, MomentInput, TextField
+from admin_ext.form.fields import CHECKBOX, INPUT, RADIO, SELECT, MomentField, MomentInput
 from admin_ext.form.values import moment_of, moment_text
 from admin_ext.parts.words import exact
-from jobs.schedules.drafts import LONGEST_NAME
 from jobs.schedules.moments import Plan
 from jobs.schedules.sentence import MONTHS
 from jobs.schedules.spec import (
@@ -194,33 +193,6 @@ class WhenForm(forms.Form):
         if self.spec is None:
             return None
         return Plan(self.spec, self.start_at or now, self.start_at, self.until_at)
-
-
-class DetailsForm(forms.Form):
-    """What a schedule is called, what it is for, and whether it is on."""
-
-    name = TextField(
-        label="Name",
-        max_length=LONGEST_NAME,
-        widget=forms.TextInput({"class": INPUT}),
-        help_text="The list, its runs and the audit trail call it so.",
-        error_messages={"required": "Give the schedule a name."},
-    )
-    enabled = forms.BooleanField(
-        label="On",
-        required=False,
-        widget=forms.CheckboxInput({"class": SWITCH}),
-        help_text="It fires from its next moment on, never at once.",
-    )
-    description = TextField(
-        label="What it is for",
-        required=False,
-        max_length=2000,
-        widget=forms.Textarea({"class": f"{AREA} oc-full", "rows": 2}),
-    )
-
-    def add_prefix(self, field_name: str) -> str:
-        return f"oc.{field_name}"
 
 
 def first_time() -> dict[str, Any]:

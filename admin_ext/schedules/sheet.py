@@ -25,7 +25,8 @@ from jobs.schedules.spec import Every
 from jobs.schedules.stored import Stored, anchor_of, aware
 
 from .delivery import DeliveryForm
-from .fields import DetailsForm, WhenForm, initial_of
+from .details import DetailsForm
+from .fields import WhenForm, initial_of
 
 KEEPS_SECRET = "Left empty: the stored one stays. Nobody sees it again."  # noqa: S105
 

@@ -102,6 +102,7 @@ NO_PAGES = {
     *("jobs_run_new", "jobs_run_live", "jobs_run_log", "jobs_overview_live", "jobs_queues_live", "jobs_queue_live"),
     *("jobs_workers_live", "jobs_worker_live", "jobs_start_targets", "jobs_start_objects"),
     *("jobs_run_export", "jobs_run_log_text", "jobs_run_traceback", "jobs_run_file"),
+    "jobs_run_page",  # somebody's report, in a frame
     *("jobs_overview_snooze", "jobs_preset", "jobs_preset_delete", "jobs_failuregroup_note"),
     *("jobs_failuregroup_stop_retry", "django_celery_beat_periodictask_switch"),
     "django_celery_beat_periodictask_moments",

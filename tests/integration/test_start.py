@@ -77,7 +77,7 @@ def test_who_may_not_is_told_and_noted(add: Job, vito: Actor) -> None:
 
 def test_the_jobs_own_permission_is_asked_for_too(olga: Actor) -> None:
     derived = find_job(under_test.plain.name)
-    with pytest.raises(NotPermitted, match="“Can run registered tasks that declare no job”"):
+    with pytest.raises(NotPermitted, match="needs the role Developer"):
         start_run(derived, {}, actor=olga)
 
 

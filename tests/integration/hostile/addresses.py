@@ -78,8 +78,12 @@ def _pks(model: type) -> Callable[[], Iterable[object]]:
     return lambda: [*model._base_manager.values_list("pk", flat=True), 0]  # type: ignore[attr-defined]
 
 
+def _texts() -> list[str]:
+    return [text[:200] for text in TEXTS if text]
+
+
 def _jobs() -> list[str]:
-    return [*(job.name for job in (*declared_jobs(), *derived_jobs())), *(text[:200] for text in TEXTS if text)]
+    return [*(job.name for job in (*declared_jobs(), *derived_jobs())), *_texts()]
 
 
 def _run_ids() -> list[str]:
@@ -100,6 +104,10 @@ _ROWS: dict[tuple[str, tuple[str, ...]], Callable[[], Values]] = {
     ("admin/jobs/run/catalog/", ("name", "pk")): lambda: [
         {"name": job or "x", "pk": pk} for job, pk in Preset.objects.values_list("job", "pk")
     ],
+    ("admin/jobs/run/queues/", ("name",)): _named("name", lambda: ["default", *_texts()]),
+    ("admin/jobs/run/workers/", ("name",)): _named("name", lambda: ["w@one", *_texts()]),
+    ("queues/", ("name",)): _named("name", lambda: ["default", *_texts()]),
+    ("workers/", ("name",)): _named("name", lambda: ["w@one", *_texts()]),
     ("admin/jobs/failuregroup/", ("pk",)): _named("pk", _pks(FailureGroup)),
     ("admin/django_celery_results/taskresult/", ("pk",)): _named("pk", _pks(TaskResult)),
     ("admin/django_celery_results/groupresult/", ("pk",)): _named("pk", _pks(GroupResult)),
