@@ -126,6 +126,10 @@ soak: .venv/.dev ## Two thousand tasks of all kinds, compared with the journal t
 foreign: .venv/.dev ## The console in foreign projects of every kind that docs/integrate.md names
 	@$(PYTEST) -q tests/foreign
 
+.PHONY: matrix
+matrix: .venv/.dev ## Each Python that is here with its Djangos, Celerys and Unfolds: unit tests, foreign projects, a browser
+	@$(BIN)/python -m tests.matrix
+
 .PHONY: redis-kinds
 redis-kinds: .venv/.dev ## The console over TLS, an ACL user, a socket, and sentinels that fail over amid 1,000 runs; needs redis-server
 	@$(PYTEST) -q tests/redis_kinds

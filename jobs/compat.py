@@ -1,4 +1,4 @@
-"""Django where a process has it, and what stands in for it in the worker of a program without Django.
+"""Django where a process has it, of any release, and what stands in for it in the worker of a program without Django.
 
 Such a program is only observed: what it publishes, executes and says travels by Redis. It has no ledger, no storage and
 no settings but those of its Celery application.
@@ -28,6 +28,7 @@ __all__ = [
     "ValidationError",
     "close_old_connections",
     "has_django",
+    "mail_connection",
     "settings",
     "storages",
 ]
@@ -74,6 +75,7 @@ _OUTSIDE: dict[str, Callable[[], str]] = {
 
 if TYPE_CHECKING or _INSTALLED:
     from django.conf import settings as django_settings
+    from django.core import mail
     from django.core.exceptions import SuspiciousFileOperation, ValidationError
     from django.core.files.base import ContentFile
     from django.core.files.base import File as StoredFile
@@ -110,6 +112,12 @@ else:
 
     ContentFile = StoredFile = Storage = Any
     storages = {}
+
+
+def mail_connection() -> Any:
+    """To the mail server of the project's MAILERS, which Django has from 6.1 on, or of its EMAIL_ settings."""
+    return mail.mailers["default"] if hasattr(mail, "mailers") else mail.get_connection()
+
 
 if TYPE_CHECKING:
     settings = django_settings

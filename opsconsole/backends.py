@@ -20,7 +20,7 @@ class OneStatementBackend(ModelBackend):
             read = ("content_type__app_label", "codename")
             own = user.user_permissions.order_by().values_list(*read)
             of_groups = user.groups.order_by().values_list(*(f"permissions__{name}" for name in read))
-            found = own.union(of_groups)
+            found = own.union(of_groups).order_by()  # from Django 6.1 on the union has the order of the model again
             user._perm_cache = {f"{app}.{codename}" for app, codename in found}
         kept: set[str] = user._perm_cache
         return kept

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import django
+from django.db import connection
 
 ROOT = Path(tempfile.mkdtemp(prefix="opsconsole-tests-"))
 os.environ.update(
@@ -28,3 +29,7 @@ os.environ.update(
 (ROOT / "static").mkdir()
 # Now, because the conftest files below import models. pytest is told no settings module: it would read it too early.
 django.setup()
+if django.VERSION >= (6, 1):
+    # Asked when Celery has the models checked, which must not be in the middle of a test that may not use the database.
+    assert connection.features.supports_json_field
+    connection.close()

@@ -26,18 +26,18 @@ def taken(act: Callable[[], HttpResponse], otherwise: Callable[[], HttpResponse]
     Raises:
         DatabaseError: the page cannot be read either.
     """
-    before = transaction.savepoint() if connection.in_atomic_block else None
+    before = connection.savepoint() if connection.in_atomic_block else None
     try:
         answer = act()
     except DatabaseError as error:
         log.warning("The database did not take what a form asked for: %s", error)
         if before is not None:
             transaction.set_rollback(False)  # first: nothing is sent while it is set, the rollback neither
-            transaction.savepoint_rollback(before)
+            connection.savepoint_rollback(before)
         answer = otherwise()
         if answer.status_code == 200:
             answer.status_code = 503
         return answer
     if before is not None:
-        transaction.savepoint_commit(before)
+        connection.savepoint_commit(before)
     return answer

@@ -1,4 +1,4 @@
-"""One e-mail to one address, by Django's EMAIL_ settings. Each address gets its own: one refused harms no other."""
+"""One e-mail to one address, by Django's settings for mail. Each address gets its own: one refused harms no other."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ import socket
 import ssl
 import uuid
 
-from django.core.mail import EmailMessage, get_connection
+from django.core.mail import EmailMessage
+
+from jobs.compat import mail_connection
 
 logger = logging.getLogger(__name__)
 
 #: Of each step of the talk with the mail server, in seconds.
 TIMEOUT = 5
+_NOWHERE = {f"django.core.mail.backends.{name}" for name in ("console", "dummy", "filebased")}
 
 
 def mail(address: str, subject: str, text: str, uid: uuid.UUID) -> str:
@@ -24,12 +27,18 @@ def mail(address: str, subject: str, text: str, uid: uuid.UUID) -> str:
     """
     headers = {"Message-ID": f"<{uid}@opsconsole>", "Auto-Submitted": "auto-generated"}
     try:
-        connection = get_connection(timeout=TIMEOUT)
-        EmailMessage(subject, text, to=[address], connection=connection, headers=headers).send()
+        connection = mail_connection()
+        connection.timeout = TIMEOUT
+        connection.send_messages([EmailMessage(subject, text, to=[address], headers=headers)])
     except Exception as problem:  # a mail backend may be anybody's, and raise anything
         logger.debug("Alert to %s: %s", address, problem, exc_info=True)
         return _sentence(problem)
     return ""
+
+
+def is_sent_nowhere() -> bool:
+    """Whether the project's mail is printed, kept in files or thrown away, instead of being sent."""
+    return type(mail_connection()).__module__ in _NOWHERE
 
 
 def _sentence(problem: Exception) -> str:

@@ -110,7 +110,7 @@ _SENTENCES: dict[str, str | Callable[[_Facts, Any], str]] = {
     "decimal_max_places": _figure("decimal_places", "Digits after the point: at most {}"),
     "decimal_whole_digits": _figure("whole_digits", "Digits before the point: at most {}"),
     **_of_kinds("bool_type bool_parsing", "Choose yes or no"),
-    "string_type": "Enter a text",
+    **_of_kinds("string_type string_sub_type", "Enter a text"),
     "string_unicode": "A text in it has half a character, such as \\ud800 alone",
     "string_not_ascii": "Use letters, digits and signs without accents",
     "string_too_short": _length("min_length", "At least", " characters"),

@@ -36,8 +36,10 @@ BELIEVED = 120
 MAX_SKEW = 5.0
 #: So many entries of Redis are named.
 MOST_NAMED = 3
+#: The first releases that the console works with (`make matrix`).
+OLDEST = {"celery": (5, 6, 2), "kombu": (5, 6)}
 #: The first release in which a worker does not stay silent after Redis was away.
-OLDEST = (5, 7)
+WISE = (5, 7)
 DOCS = "docs/guarantees.md"
 _Text = Annotated[str, Field(max_length=20_000)]
 
@@ -71,14 +73,28 @@ _HAZARDS = TypeAdapter(Annotated[tuple[Hazard, ...], Field(max_length=100)])
 def of_settings() -> list[Hazard]:
     """What this process can tell by its own settings and packages; asks nobody."""
     found = []
-    old = [f"{name} {number}" for name, number in _versions().items() if _number(number) < OLDEST]
+    versions = _versions()
+    old = [f"{name} {number}" for name, number in versions.items() if _number(number) < OLDEST[name]]
+    unwise = [f"{name} {number}" for name, number in versions.items() if _number(number) < WISE]
     if old:
         found.append(
             Hazard(
                 "jobs.E012",
                 "bad",
-                f"{' and '.join(old)} is installed.",
-                "Workers of that release may stay silent after Redis was away, and queued runs wait for a restart.",
+                f"{_are(old)} installed.",
+                "The console was never seen to work with that: it extends what only later releases have.",
+                "Install celery 5.6.2 and kombu 5.6 or later, best 5.7 of both.",
+                "Releases",
+            )
+        )
+    elif unwise:
+        found.append(
+            Hazard(
+                "jobs.W012",
+                "warn",
+                f"{_are(unwise)} installed.",
+                "Workers of that release may stay silent after Redis was away, and queued runs wait for a restart; the "
+                "recorder publishes message by message, which takes longer.",
                 "Install celery and kombu 5.7 or later.",
                 "Releases",
             )
@@ -275,7 +291,11 @@ def _versions() -> dict[str, str]:
 
 
 def _number(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".")[:2] if part.isdigit())
+    return tuple(int(part) for part in text.split(".")[:3] if part.isdigit())
+
+
+def _are(names: list[str]) -> str:
+    return " and ".join(names) + (" is" if len(names) == 1 else " are")
 
 
 def _open_to_all(url: str) -> bool:

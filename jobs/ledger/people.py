@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib.auth import get_permission_codename, get_user_model
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import QuerySet
+from django.db.models import Field, QuerySet
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User as User
@@ -24,9 +24,9 @@ MOST_LISTED = 200
 
 
 def has(*names: str) -> bool:
-    """Whether the user model has all these fields; a property is none."""
+    """Whether the user model has all these fields, groups among them; a property or another model's key is none."""
     try:
-        return all(get_user_model()._meta.get_field(name).concrete for name in names)
+        return all(isinstance(get_user_model()._meta.get_field(name), Field) for name in names)
     except FieldDoesNotExist:
         return False
 

@@ -167,7 +167,7 @@ def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
 def _last_number(run: OuterRef) -> Subquery:
     """The number of a run's last attempt that did not succeed."""
     kept = Attempt.objects.filter(run=run).order_by().values("run")
-    return Subquery(kept.annotate(last=Max("number")).values_list("last"))
+    return Subquery(kept.annotate(last=Max("number")).values_list("last")[:1])
 
 
 def _neighbours(side: str) -> QuerySet[Run]:

@@ -10,11 +10,12 @@ from typing import Annotated, Any
 
 from celery import current_task
 from django.contrib.auth.models import Group
-from django.core.mail import BadHeaderError, EmailMessage, get_connection
+from django.core.mail import EmailMessage
 from django.db.models import Q
 from pydantic import Field
 
 from jobs import Targets, attach, check_cancelled, job, progress
+from jobs.compat import mail_connection
 from jobs.errors import InvalidArguments, JobsError
 from jobs.ledger.people import User, email_of, everybody
 from jobs.models import Delivery
@@ -33,8 +34,9 @@ MOST_PEOPLE = 10_000
 REFUSED_IN_A_ROW = 20
 #: E-mails that a dry run shows whole.
 SHOWN = 3
-#: The server has answered, and the answer is no. After any other error nobody knows.
-_REFUSALS = (SMTPRecipientsRefused, SMTPSenderRefused, SMTPDataError, SMTPNotSupportedError, BadHeaderError)
+#: The server has answered, and the answer is no; or the e-mail could not be written, and none was asked (ValueError, of
+#: which Django's BadHeaderError was a kind). After any other error nobody knows.
+_REFUSALS = (SMTPRecipientsRefused, SMTPSenderRefused, SMTPDataError, SMTPNotSupportedError, ValueError)
 
 
 class MailServerRefuses(JobsError):
@@ -178,7 +180,7 @@ def _preview(recipients: list[Recipient], subject: str, body: str) -> None:
 def _send_all(recipients: list[Recipient], campaign: str, subject: str, body: str) -> None:
     waiting = [r for r in recipients if r.outcome == NOT_REACHED]
     task_id = str(current_task.request.id) if current_task else ""
-    connection: Any = get_connection()
+    connection = mail_connection()
     refused_in_a_row = 0
     try:
         for recipient in progress(waiting, noun="e-mails") if waiting else ():
@@ -188,7 +190,7 @@ def _send_all(recipients: list[Recipient], campaign: str, subject: str, body: st
             if not take(campaign, recipient.address, task_id):
                 recipient.outcome, recipient.why = UNKNOWN, "Another run sends it at this moment."
                 continue
-            _send(recipient, campaign, EmailMessage(*_parts(subject, body, recipient), connection=connection))
+            _send(recipient, campaign, connection, EmailMessage(*_parts(subject, body, recipient)))
             refused_in_a_row = refused_in_a_row + 1 if recipient.outcome == REFUSED else 0
             if refused_in_a_row >= REFUSED_IN_A_ROW:
                 raise MailServerRefuses(f"The mail server refused the last {REFUSED_IN_A_ROW}: {recipient.why}")
@@ -210,9 +212,9 @@ def _open(connection: Any) -> None:
         raise MailServerRefuses(f"The mail server does not let us in ({error}). Ask an administrator.") from error
 
 
-def _send(recipient: Recipient, campaign: str, message: EmailMessage) -> None:
+def _send(recipient: Recipient, campaign: str, connection: Any, message: EmailMessage) -> None:
     try:
-        message.send()
+        connection.send_messages([message])
     except _REFUSALS as error:
         settle(campaign, recipient.address, sent=False)
         recipient.outcome, recipient.why = REFUSED, str(error)[:200]

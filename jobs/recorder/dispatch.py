@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -118,7 +119,7 @@ class Dispatcher:
         # Before the publish: an observer of the row may err towards an older message, never towards a younger one.
         moment = database_now()
         sent: list[Run] = []
-        with self._app.producer_or_acquire() as producer, producer.batch(max_size=500):
+        with self._app.producer_or_acquire() as producer, _together(producer):
             for run in runs:
                 try:
                     self._send(run, producer)
@@ -169,6 +170,11 @@ class Dispatcher:
             },
             **more,
         )
+
+
+def _together(producer: Any) -> AbstractContextManager[Any]:
+    """Messages travel in batches; with a kombu before 5.7, which has none, one at a time."""
+    return producer.batch(max_size=500) if hasattr(producer, "batch") else nullcontext()
 
 
 def _mark_published(runs: Sequence[Run], moment: datetime) -> None:

@@ -123,6 +123,9 @@ _FIELDS = (
     _Field("month", "month", 1, 12, 64),
     _Field("day_of_week", "day of the week", 0, 6, 64),
 )
+_LONGEST = {2: 29, 4: 30, 6: 30, 9: 30, 11: 30}
+_NO_SUCH_DAY = "There is no such day: none of these months has it."
+_NOT_UNDERSTOOD = "These five fields are not understood."
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"]
 _NUMBER = r"[a-z]+|\d{1,3}"
@@ -153,14 +156,10 @@ def checked_calendar(calendar: Calendar, field: str) -> Calendar:
     try:
         _ = calendar.cron
     except (ValueError, ParseException, TypeError, IndexError) as error:
-        raise InvalidSchedule({field: _why_not(str(error))}) from None
+        raise InvalidSchedule({field: _NO_SUCH_DAY if "never occurs" in str(error) else _NOT_UNDERSTOOD}) from None
+    if all(min(calendar.cron.day_of_month) > _LONGEST.get(month, 31) for month in calendar.cron.month):
+        raise InvalidSchedule({field: _NO_SUCH_DAY})  # Celery says so from 5.7 on
     return calendar
-
-
-def _why_not(error: str) -> str:
-    if "never occurs" in error:
-        return "There is no such day: none of these months has it."
-    return "These five fields are not understood."
 
 
 def _settled(field: _Field, text: str) -> str:

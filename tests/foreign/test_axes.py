@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,9 @@ def test_a_project_of_this_kind(axis: Axis, packages: Path, tmp_path: Path) -> N
     try:
         project.daemons[0].start()
         prepare(project, axis)
-        assert "no issues" in project.manage("check")
+        said = project.manage("check")
+        # Of all that is told only this is no fault of the project: an older Celery, where `make matrix` runs this.
+        assert "no issues" in said or set(re.findall(r"\((\w+\.[EWI]\d+)\)", said)) == {"jobs.W012"}, said
         assert "No changes detected" in project.manage("makemigrations", "--check", "--dry-run")
         for daemon in project.daemons[1:]:
             daemon.start()

@@ -12,6 +12,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -20,7 +21,6 @@ import psycopg
 import redis
 from billiard.exceptions import SoftTimeLimitExceeded
 from django.core.exceptions import ImproperlyConfigured, ObjectDoesNotExist, PermissionDenied, ValidationError
-from django.core.mail import BadHeaderError
 from django.db.utils import IntegrityError, OperationalError
 from django.http import QueryDict
 from django.template import Context, Engine
@@ -139,7 +139,7 @@ def django_over_psycopg(text: str) -> None:
 
 
 def sqlite(statement: str, *values: object) -> object:
-    with sqlite3.connect(":memory:") as connection:
+    with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE a (name TEXT UNIQUE)")
         connection.execute("INSERT INTO a VALUES ('x')")
         return connection.execute(statement, values)
@@ -226,7 +226,7 @@ def permission(user: str) -> None:
 
 
 def header(text: str) -> None:
-    raise BadHeaderError(f"Header values can't contain newlines (got {text!r})")
+    raise ValueError(f"Header values can't contain newlines (got {text!r})")
 
 
 def configured(name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 PROJECT = Path(__file__).resolve().parents[2]
 DEPLOY = PROJECT / "deploy"
@@ -180,4 +181,20 @@ def test_systemd_understands_the_units(tmp_path: Path) -> None:
 
 def test_the_wheel_asks_for_what_the_host_installs() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
-    assert set(project["dependencies"]) <= set((PROJECT / "requirements" / "base.in").read_text().splitlines())
+    ours = [
+        Requirement(line) for line in (PROJECT / "requirements" / "base.in").read_text().splitlines() if line[0] != "#"
+    ]
+    locked = dict(
+        re.findall(r"^([a-z0-9-]+)==(\S+)", (PROJECT / "requirements" / "base.txt").read_text(), re.MULTILINE)
+    )
+    for need in map(Requirement, project["dependencies"]):
+        assert (need.name, need.extras) in [(host.name, host.extras) for host in ours]
+        assert need.specifier.contains(locked[need.name]), (
+            f"the console itself runs with {need.name} {locked[need.name]}"
+        )
+
+
+def test_the_wheel_forces_no_patch_release_up() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    for need in map(Requirement, project["dependencies"]):
+        assert not {spec.operator for spec in need.specifier} - {">=", "<"}, need

@@ -9,12 +9,10 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from jobs.alerts.delivery import channels_of_settings, send
+from jobs.alerts.mail import is_sent_nowhere
 from jobs.alerts.words import words_of_test
 from jobs.ledger.audit import Actor, Subject, record
 from jobs.models import AlertChannel
-
-#: What takes every mail, and sends none.
-_NOWHERE = {f"django.core.mail.backends.{name}.EmailBackend" for name in ("console", "dummy", "filebased")}
 
 
 class Command(BaseCommand):
@@ -42,7 +40,7 @@ class Command(BaseCommand):
                 )
             except DatabaseError as problem:
                 raise CommandError(f"{name}: {error or 'taken'} Not written down: {problem}.") from None
-            printed = channel != AlertChannel.WEBHOOK and settings.EMAIL_BACKEND in _NOWHERE
+            printed = channel != AlertChannel.WEBHOOK and is_sent_nowhere()
             self.stdout.write(
                 f"{name}: {error or ('not sent: EMAIL_URL names no mail server' if printed else 'taken')}"
             )
