@@ -49,7 +49,8 @@ def main() -> int:
         Leg("pages", ("tests/matrix/test_pages.py",), inside=False),
     )
     FOLDER.mkdir(parents=True, exist_ok=True)
-    table, notes, failed = [HEAD], [], False
+    table: list[tuple[str, ...]] = [HEAD]
+    notes, failed = list[str](), False
     if left_out := sum(not chosen(row) for row in ROWS):
         notes.append(f"{left_out} of {len(ROWS)} combinations are not chosen by MATRIX_ROWS.")
     for row in ROWS:
@@ -81,7 +82,7 @@ def run(row: Row, made: Environment, leg: Leg) -> tuple[int, str]:
     pictures = FOLDER / f"{row.name}-pictures"
     env = {**os.environ, "FOREIGN_PYTHON": str(made.python), "MATRIX_PICTURES": str(pictures)}
     python = made.python if leg.inside else Path(sys.executable)
-    command = [python, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *leg.tests]
+    command = [str(python), "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider", *leg.tests]
     with log.open("wb") as out:
         code = subprocess.run(
             command, cwd=PROJECT, env=env, stdout=out, stderr=subprocess.STDOUT, check=False

@@ -170,7 +170,7 @@ def _pip(python: Path, wanted: list[str], constraints: dict[str, str]) -> str:
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as told:
         told.write("".join(f"{name}=={wish}\n" for name, wish in constraints.items()))
         told.flush()
-        command = [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", told.name, *wanted]
+        command = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", told.name, *wanted]
         done = subprocess.run(command, capture_output=True, text=True, timeout=1800, check=False)
     return done.stderr if done.returncode else ""
 

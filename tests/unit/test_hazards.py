@@ -79,7 +79,9 @@ def test_old_releases_of_celery(celery: str, kombu: str, told: str, monkeypatch:
     assert ids(found) == ({told} if told else set())
     (*messages,) = checks.check_hazards()
     assert [(message.id, bool(message.hint)) for message in messages] == [(hazard.id, True) for hazard in found]
-    assert all(message.is_serious() == message.id.startswith("jobs.E") for message in messages), "`manage.py check`"
+    assert all(message.is_serious() == str(message.id).startswith("jobs.E") for message in messages), (
+        "`manage.py check`"
+    )
 
 
 def test_clocks_that_differ() -> None:
