@@ -45,7 +45,7 @@ def test_a_trouble_comes_is_put_aside_and_goes(page: Page, stack: Stack) -> None
 def test_the_palette_leads_to_a_job(page: Page) -> None:
     page.keyboard.press("Control+k")
     box = page.locator("#search-input-command")
-    expect(box).to_be_focused()
+    expect(box).to_be_focused(timeout=15_000)
     box.press_sequentially("task activity")
     expect(page.get_by_role("link", name="Task activity report")).to_be_visible()
     page.get_by_role("link", name="Task activity report").click()
@@ -56,7 +56,7 @@ def test_enter_in_the_palette_opens_the_first_that_is_found(page: Page) -> None:
     """Whatever the script complains about fails the test, too."""
     box, first = page.locator("#search-input-command"), page.locator("#command-results-list li").first
     page.keyboard.press("Control+k")
-    expect(box).to_be_focused()
+    expect(box).to_be_focused(timeout=15_000)
     page.keyboard.press("Enter")  # nothing is asked for
     with page.expect_response(lambda response: "no%20such%20thing" in response.url):
         box.press_sequentially("no such thing")
@@ -65,7 +65,7 @@ def test_enter_in_the_palette_opens_the_first_that_is_found(page: Page) -> None:
     page.wait_for_url("**/jobs/run/?q=no+such+thing")
     page.keyboard.press("Control+k")
     box.press_sequentially("activity report")
-    expect(first).to_have_class(re.compile(r"\bactive\b"))
+    expect(first).to_have_class(re.compile(r"\bactive\b"), timeout=15_000)
     wanted = first.locator("a").get_attribute("href")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**{wanted}")
