@@ -46,10 +46,15 @@ class RunJobsMixin(admin.ModelAdmin):
     # A plain ModelAdmin is drawn by Unfold's templates too, and they look this up on whatever admin there is.
     change_form_outer_after_template = "admin_ext/object_runs.html"
 
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        """The ModelAdmin's own actions, and one for each job that the person may run."""
-        actions: dict[str, Any] = super().get_actions(request)
-        if self.actions is None or IS_POPUP_VAR in request.GET:
+    def get_actions(self, request: HttpRequest, action_location: Any = None) -> dict[str, Any]:
+        """The ModelAdmin's own actions, and on the list one for each job that the person may run.
+
+        Django has `action_location` from 6.1 on: without it a form would lose the actions that the project gives it.
+        """
+        parent: Any = super()
+        actions: dict[str, Any] = parent.get_actions(request, *([] if action_location is None else [action_location]))
+        on_list = action_location is None or action_location.name == "CHANGE_LIST"
+        if self.actions is None or IS_POPUP_VAR in request.GET or not on_list:
             return actions
         for fit in self._fitting():
             if may(request, START_RUN.permission) and may(request, fit.job.permission):
