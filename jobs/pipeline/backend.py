@@ -172,7 +172,8 @@ class RecordingBackend(PatientBackend):
         key = self._key_of(task_id)
         before = self._stored_payload(key)
         status, known = self._stored_end(before)
-        expires = self.failure_expires if state == celery_states.FAILURE else self.expires
+        # Celery keeps failures for another time from 5.7 on.
+        expires = getattr(self, "failure_expires", self.expires) if state == celery_states.FAILURE else self.expires
         stored = None if key is None else (key, value, expires)
         if self._is_set_by_hand(task_id, state):
             replace = key is not None and status != _DONE

@@ -50,6 +50,18 @@ def test_redis_keeps_a_result_as_long_as_the_project_says(redis: Redis, conf: An
     assert abs(ttl(redis, True, **conf) - failed) <= 2
 
 
+def test_a_failure_is_kept_also_by_a_celery_before_5_7(redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Older(RecordingBackend):
+        """Its Redis backend has no `failure_expires`."""
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            self.__dict__.pop("failure_expires", None)
+
+    monkeypatch.setitem(globals(), "RecordingBackend", Older)
+    assert abs(ttl(redis, True, result_expires=60) - 60) <= 2
+
+
 @pytest.mark.django_db(transaction=True)
 def test_celerys_daily_clean_up_is_no_schedule_and_deletes_nothing() -> None:
     assert current_app.conf.result_expires
