@@ -139,7 +139,7 @@ def _beside(which: Q, running_cap: int, ended: bool) -> QuerySet[Run]:
         + Case(When(retry_of__isnull=False, then=1), default=0),
         events=CountOf(events[: EVENTS_SHOWN + 1])
         + Case(When(retry_of__isnull=False, then=1), default=0)
-        + Case(When(source=Source.CONSOLE, nonce__contains=":", then=1), default=0),
+        + Case(When(source=Source.CONSOLE, nonce__regex=r":[0-9]{1,9}$", then=1), default=0),
         older=Subquery(_neighbours("lt").order_by("-accepted_at", "-id").values("task_id")[:1]),
         newer=Subquery(_neighbours("gt").order_by("accepted_at", "id").values("task_id")[:1]),
         its_files=RowsOf(

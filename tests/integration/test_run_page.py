@@ -20,7 +20,7 @@ from admin_ext.run.tabs import Tab
 from jobs.catalog.registry import find_job
 from jobs.failures.record import note_failures
 from jobs.ledger.audit import Actor
-from jobs.ledger.run_page import run_page
+from jobs.ledger.run_page import run_page, trail
 from jobs.ledger.start import start_run
 from jobs.models import Attempt, AuditEvent, Run, RunFile, RunObject
 from jobs.pipeline.facts import Fact, Kind
@@ -277,3 +277,10 @@ def test_objects_among_the_parameters_are_called_by_their_names(client: Client) 
     assert person() == ana.pk
     RunObject.objects.create(run=run, model="auth.user", key=str(ana.pk), label="Ana Petrova")
     assert person() == "Ana Petrova"
+
+
+@pytest.mark.parametrize("nonce", ["form:0d5c6f0e-0000-4000-8000-00000000abcd", "0d5c6f0e", None])
+def test_what_one_form_has_started_counts_no_act_of_another(client: Client, nonce: str | None) -> None:
+    run = make(source=Source.CONSOLE, nonce=nonce)
+    page = run_page(run.task_id)
+    assert page is not None and page.counts.audit == len(trail(page.run)) == 0
